@@ -1,0 +1,78 @@
+"""`extractor train`, `extractor serve` and `extractor doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from extractor.cli.output import console
+
+
+def add_to(app: typer.Typer) -> None:
+    """All three stand at the top level."""
+    for command in (train, serve, doctor):
+        app.command()(command)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Such as eval/recipes/embedded.toml.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for checkpoint, loss curve and model; resumed when it is there.")
+    ],
+    data: Annotated[Path, typer.Option(envvar="EXTRACTOR_DATA", help="Data folder.")] = Path(
+        "../shared/data"
+    ),
+) -> None:
+    """Train tokenizer and model from scratch, on the GPU where there is one."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from extractor.training.fit import fit, load_recipe
+
+    loaded = load_recipe(recipe)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console()) as bar:
+        task = bar.add_task("reading data", total=loaded.train.steps)
+
+        def report(line: dict[str, Any]) -> None:
+            text = (
+                f"loss {line['loss']:.3f}  answer {line['answer_loss']:.3f}  {line['tokens_per_s']} tokens/s"
+            )
+            bar.update(task, completed=line["step"], description=text)
+
+        folder = fit(loaded, data, out, report=report)
+    console().print(f"model: {folder}; try it with --model {folder}", markup=False, soft_wrap=True)
+
+
+def serve(
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or Hugging Face id; default: embedded.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Start the vLLM server that engine `server` wants, for the chosen model."""
+    import os
+
+    from extractor.engines import load_model_info
+    from extractor.serve import server_command
+
+    command = server_command(load_model_info(model), os.environ, host=host, port=port)
+    url = f"http://{host}:{port}/v1"
+    console().print(f"{url}: use it with --engine server --base-url {url}", markup=False, soft_wrap=True)
+    os.execve(command.arguments[0], command.arguments, {**os.environ, **command.environment})
+
+
+def doctor() -> None:
+    """Say what is installed, what is missing, and what to do about it. Exit 2 when the main job cannot run."""
+    from rich.markup import escape
+
+    from extractor.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.ok else "[red]no[/]  " if finding.needed else "[yellow]--[/]  "
+        console().print(f"{mark}{escape(f'{finding.what}: {finding.detail}')}", soft_wrap=True)
+    if any(finding.needed and not finding.ok for finding in findings):
+        raise typer.Exit(2)

@@ -1,0 +1,173 @@
+"""vLLM in this process: batches of requests, each with its own grammar, through vLLM's scheduler.
+
+In: a model folder or Hugging Face id. Out: an Engine. The settings of vLLM that `extractor serve` needs as
+well are here and nowhere else; importing this module does not import vLLM, which takes ten seconds.
+
+vLLM runs the model in a process of its own, started afresh: a script that opens this engine needs the usual
+`if __name__ == "__main__":`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from extractor.engines import EngineSettings
+from extractor.engines.model import ModelInfo, load_model_info
+from extractor.engines.tokens import align_tokens, encode_prompt, failed, one_line, with_latency
+from extractor.errors import ConfigError, EngineError
+from extractor.records import Completion, Constraint, Message, Request, Usage
+
+# A listing is far shorter, and a cache for more does not fit beside a model of some size on a laptop.
+MAX_CONTEXT_TOKENS = 4096
+
+# Only guidance reads our grammars; without the second setting a JSON Schema allows endless white space.
+STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
+# Probabilities after the grammar's mask: a forced token then weighs nothing.
+LOGPROBS_MODE = "processed_logprobs"
+MAX_LOGPROBS = 1
+
+
+def environment(given: Mapping[str, str], *, local: bool, log_level: str = "ERROR") -> dict[str, str]:
+    """Variables that vLLM should see beside those of `given`, which the user set and which stay as they are.
+
+    Args:
+        local: The model is a folder, so that nothing has to be looked up on Hugging Face.
+    """
+    defaults = {
+        # GiB; vLLM takes a good part of the machine otherwise.
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        # A server goes down to one thread otherwise.
+        "OMP_NUM_THREADS": str(_usable_cores()),
+        "VLLM_LOGGING_LEVEL": log_level,
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "VLLM_NO_USAGE_STATS": "1",
+        **({"HF_HUB_OFFLINE": "1"} if local else {}),
+    }
+    return {name: value for name, value in defaults.items() if name not in given}
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def context_tokens(model: ModelInfo, wanted: int | None) -> int:
+    """How long prompt and answer may be together."""
+    return min(model.context_tokens, wanted or MAX_CONTEXT_TOKENS)
+
+
+def open_with(settings: EngineSettings) -> VllmEngine:
+    """Load a model; takes half a minute."""
+    model = load_model_info(settings.model)
+    model = replace(model, context_tokens=context_tokens(model, settings.context_tokens))
+    # Before the import: vLLM reads most of them only once.
+    os.environ.update(environment(os.environ, local=Path(model.source).is_dir()))
+    import vllm
+
+    try:
+        return VllmEngine(vllm.LLM(**_arguments(model)), model)
+    except Exception as error:
+        raise EngineError(f"vllm: cannot start {model.source} ({one_line(error)})") from error
+
+
+def _arguments(model: ModelInfo) -> dict[str, Any]:
+    from vllm.platforms import current_platform
+
+    return {
+        "model": model.source,
+        "max_model_len": model.context_tokens,
+        # Compiling takes a minute longer to start; a GPU earns it back, a CPU only on long runs.
+        "enforce_eager": current_platform.is_cpu(),
+        "enable_prefix_caching": True,
+        "structured_outputs_config": STRUCTURED_OUTPUTS,
+        "logprobs_mode": LOGPROBS_MODE,
+        "max_logprobs": MAX_LOGPROBS,
+        "use_tqdm_on_load": False,
+    }
+
+
+class VllmEngine:
+    """An `Engine` over a `vllm.LLM`."""
+
+    name = "vllm"
+
+    def __init__(self, llm: Any, model: ModelInfo) -> None:
+        self.model = model
+        self._llm = llm
+        self._tokenizer = llm.get_tokenizer()
+
+    def count_tokens(self, prompt: str | tuple[Message, ...]) -> int:
+        return len(encode_prompt(self._tokenizer, prompt, self.model.id))
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        started = time.perf_counter()
+        accepted = [self._enqueue(request) for request in requests]
+        outputs = self._outputs() if requests else {}
+        answers = [
+            given if isinstance(given, Completion) else _completion(outputs.get(given)) for given in accepted
+        ]
+        return with_latency(answers, started)
+
+    def close(self) -> None:
+        self._llm.llm_engine.engine_core.shutdown()
+
+    def _enqueue(self, request: Request) -> str | Completion:
+        """vLLM's id of the request, or why it has none; one by one, as a bad one costs its whole batch."""
+        from vllm.exceptions import VLLMClientError
+
+        try:
+            prompt = {"prompt_token_ids": encode_prompt(self._tokenizer, request.prompt, self.model.id)}
+            (id_,) = self._llm.enqueue([prompt], sampling(request.constraint), use_tqdm=False)
+        except ConfigError:
+            raise
+        except (VLLMClientError, ValueError, TypeError) as error:
+            return failed(error)
+        except Exception as error:
+            raise self._dead(error) from error
+        # "17-1f0c94ab": the outputs only have what is before the dash.
+        return str(id_).partition("-")[0]
+
+    def _outputs(self) -> dict[str, Any]:
+        try:
+            outputs = self._llm.wait_for_completion(use_tqdm=False)
+        except Exception as error:
+            raise self._dead(error) from error
+        return {output.request_id: output for output in outputs}
+
+    def _dead(self, error: Exception) -> EngineError:
+        return EngineError(
+            f"vllm: {self.model.id} died ({one_line(error)}); run the same command again to go on"
+        )
+
+
+def sampling(constraint: Constraint) -> Any:
+    """vLLM's parameters for one constraint."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return SamplingParams(
+        temperature=0.0,
+        max_tokens=constraint.max_tokens,
+        # None besides the chosen token.
+        logprobs=0,
+        structured_outputs=StructuredOutputsParams(grammar=constraint.grammar),
+    )
+
+
+def _completion(output: Any | None) -> Completion:
+    if output is None:
+        return failed("vLLM lost the request")
+    answer = output.outputs[0]
+    if answer.finish_reason not in ("stop", "length"):
+        return failed(f"vLLM ended the request with {answer.finish_reason!r}")
+    chosen = [step[id_] for id_, step in zip(answer.token_ids, answer.logprobs, strict=True)]
+    return Completion(
+        text=answer.text,
+        finish=answer.finish_reason,
+        tokens=align_tokens(answer.text, ((token.decoded_token or "", token.logprob) for token in chosen)),
+        usage=Usage(len(output.prompt_token_ids), output.num_cached_tokens or 0, len(answer.token_ids)),
+    )

@@ -1,0 +1,117 @@
+"""Run folders are merged into a store.
+
+In: folders that `extractor run` wrote (run.json, outcomes.jsonl). Out: a store that says what they say. Knows
+no particular store. Merging again changes nothing, a run that grew adds what is new, and the order of runs
+does not matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from extractor.errors import SinkError
+from extractor.graph.statements import ProductFacts, facts_of
+from extractor.graph.stores import Change, Store
+from extractor.journal import OUTCOMES, read_manifest, read_outcomes
+from extractor.records import Outcome
+
+# Statements in one transaction: large enough to make the commit cheap, some 50 MB in memory.
+_BATCH = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What merging one run did."""
+
+    run_id: str
+    # Lines of the journal that were read.
+    outcomes: int
+    # Statements added and removed; both 0 when the graph knew it all.
+    change: Change
+    # The last line was left out: the run was killed at it, or is still going on.
+    half_written: bool
+
+
+def merge_runs(
+    folders: Sequence[Path],
+    store: Store,
+    relations: Mapping[str, str],
+    *,
+    batch_statements: int = _BATCH,
+) -> list[Merged]:
+    """Merge run folders, one transaction a batch; what is missing from a folder is found before any is read.
+
+    Args:
+        folders: Folders of runs; a run may still be going on.
+        store: Open for writing.
+        relations: Attribute id -> relation type, see `schema_relations`.
+        batch_statements: A batch ends when it has so many statements.
+
+    Raises:
+        ConfigError: A folder is none of a run.
+        SinkError: A line is no Outcome, or the store cannot be written; what was merged before stays.
+    """
+    manifests = [read_manifest(folder) for folder in folders]
+    try:
+        return [
+            _merge(folder, manifest, store, relations, batch_statements)
+            for folder, manifest in zip(folders, manifests, strict=True)
+        ]
+    finally:  # also for the batches before a broken line
+        store.settle()
+
+
+def schema_relations(folder: Path | None = None) -> dict[str, str]:
+    """Relation type of every attribute in a folder of schemas, by default the package's own."""
+    from extractor.schema import SchemaStore, default_folder
+
+    schemas = SchemaStore(folder or default_folder())
+    return {a.id: a.relation for schema_id in schemas.ids() for a in schemas.by_id(schema_id).attributes}
+
+
+def _merge(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    store: Store,
+    relations: Mapping[str, str],
+    batch_statements: int,
+) -> Merged:
+    run_id = str(manifest["run_id"])
+    store.add_run(run_id, manifest)
+    outcomes, change = 0, Change()
+    # By product: were one to have two lines, the later would count, here as in the store.
+    batch: dict[str, ProductFacts] = {}
+    size = 0
+    for outcome in read_outcomes(folder):
+        outcomes += 1
+        facts = _facts(folder, outcome, run_id, relations)
+        if facts is None:
+            continue
+        batch[facts.product_id] = facts
+        size += len(facts.statements)
+        if size >= batch_statements:
+            change += store.merge(run_id, list(batch.values()))
+            batch, size = {}, 0
+    if batch:
+        change += store.merge(run_id, list(batch.values()))
+    return Merged(run_id, outcomes, change, _is_half_written(folder / OUTCOMES))
+
+
+def _facts(folder: Path, outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> ProductFacts | None:
+    try:
+        return facts_of(outcome, run_id, relations)
+    except (AttributeError, TypeError, ValueError) as error:  # `from_json` does not look at every type
+        where = f"{folder / OUTCOMES}: {outcome.product_id}"
+        raise SinkError(f"{where}: no sound outcome ({error}); delete its line and run it again") from error
+
+
+def _is_half_written(file: Path) -> bool:
+    with file.open("rb") as handle:
+        if not handle.seek(0, os.SEEK_END):
+            return False
+        handle.seek(-1, os.SEEK_END)
+        return handle.read() != b"\n"

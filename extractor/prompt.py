@@ -1,0 +1,334 @@
+"""prompts/ in, filled-in prompts out: a text that a base model continues, or chat messages.
+
+It knows schemas and listings only as text. Listings are untrusted: put in once, never expanded again, and
+they cannot spell a control token (see `defuse`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from extractor.attribute import Attribute
+from extractor.datafile import DataFileError, content_hash, explain, read_text
+from extractor.errors import PromptError, SchemaError
+from extractor.records import Message
+from extractor.schema import CategorySchema, SchemaStore
+
+Task = Literal["route", "attributes", "repair"]
+Form = Literal["chat", "text"]
+
+# What the request_variables functions below supply; a template declares those it uses.
+TASK_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "route": ("options", "text"),
+    "attributes": ("category", "attributes", "text"),
+    "repair": ("category", "attributes", "text", "previous", "error"),
+}
+# Between the names of a category path, for people and chat models.
+PATH_SEPARATOR = " > "
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+# Surface examples per attribute in a chat prompt: enough to show the form, few enough to stay short.
+_SHOWN_EXAMPLES = 3
+
+
+class PromptExample(BaseModel):
+    """A listing and the object expected for it: one user turn and one assistant turn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    # Names from the top, joined by " > ".
+    category: str
+    title: str
+    description: str = ""
+    # Attribute ids that the turn asks for: more than the listing states, so that leaving out is shown too.
+    offered: list[str]
+    # The expected object, in schema order.
+    attributes: dict[str, JsonValue]
+
+    @property
+    def text(self) -> str:
+        """As `Product.text`."""
+        return f"{self.title}\n{self.description}" if self.description else self.title
+
+
+class PromptTemplate(BaseModel):
+    """One prompt version, as its TOML file holds it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    # "attributes@v1".
+    id: str
+    version: str
+    task: Task
+    form: Form
+    # Those of the task's variables that `system` and `user` use.
+    variables: list[str]
+    # Empty: no system message.
+    system: str = ""
+    user: str = Field(min_length=1)
+    # Chat form of task attributes only.
+    examples: list[PromptExample] = []
+
+    @cached_property
+    def hash(self) -> str:
+        """Over everything above; comments and layout of the file do not count."""
+        return content_hash(self.model_dump())
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse(
+            self.id != f"{self.task}@{self.version}", f"id is not '{self.task}@{self.version}'; make it so"
+        )
+        used = _PLACEHOLDER.findall(self.system + self.user)
+        for name in self.variables:
+            _refuse(
+                name not in TASK_VARIABLES[self.task], f"task {self.task} has no variable {name!r}; remove it"
+            )
+            _refuse(name not in used, f"variable {name!r} is declared and not used; remove it")
+        for name in used:
+            _refuse(name not in self.variables, f"variable {name!r} is used and not declared; declare it")
+        stray = "{{" in _PLACEHOLDER.sub("", self.system) + _PLACEHOLDER.sub("", self.user)
+        _refuse(stray, "'{{' begins no {{variable}}; write a name and '}}' without spaces")
+        _refuse(
+            self.form == "text" and self.system != "", "form text has no system message; move it into user"
+        )
+        turns = self.form == "chat" and self.task == "attributes"
+        _refuse(
+            bool(self.examples) and not turns, "only chat prompts for attributes take examples; remove them"
+        )
+        return self
+
+
+def default_folder() -> Path:
+    """The prompts that come with the package."""
+    return Path(str(files("extractor") / "prompts"))
+
+
+def list_prompts(folder: Path) -> tuple[str, ...]:
+    """Ids of all prompts in a folder, "v2" before "v10"."""
+    if not folder.is_dir():
+        raise PromptError(f"{folder}: no such folder; give the folder that holds attributes/v1.toml")
+    ids = [f"{path.parent.name}@{path.stem}" for path in folder.glob("*/*.toml")]
+    return tuple(sorted(ids, key=_natural))
+
+
+def load_prompt(name_at_version: str, folder: Path) -> PromptTemplate:
+    """Read one prompt strictly.
+
+    Raises:
+        PromptError: there is none of this id, or its file is wrong.
+    """
+    # An id is looked up, not made into a path, so that none leads out of the folder.
+    known = list_prompts(folder)
+    if name_at_version not in known:
+        raise PromptError(f"{folder}: no prompt {name_at_version!r}; there are {', '.join(known) or 'none'}")
+    task, _, version = name_at_version.partition("@")
+    path = folder / task / f"{version}.toml"
+    try:
+        template = PromptTemplate.model_validate(tomllib.loads(read_text(path)))
+        if template.id != name_at_version:
+            raise DataFileError(
+                f"id is {template.id!r}, the file's place says {name_at_version!r}; make them one"
+            )
+    except ValidationError as error:
+        raise PromptError(f"{path}: {explain(error)}") from None
+    except DataFileError as error:
+        raise PromptError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # most are TOMLDecodeError, which says the line
+        raise PromptError(f"{path}: {error}; correct the TOML") from None
+    return template
+
+
+def check_prompts(folder: Path, store: SchemaStore) -> list[str]:
+    """Every problem of every prompt, one line each; empty when all is well."""
+    problems = []
+    for prompt_id in list_prompts(folder):
+        try:
+            template = load_prompt(prompt_id, folder)
+        except PromptError as error:
+            problems.append(str(error))
+            continue
+        for number, example in enumerate(template.examples, 1):
+            problems += [
+                f"{prompt_id}: example {number}: {what}" for what in _example_problems(example, store)
+            ]
+    return problems
+
+
+def render(template: PromptTemplate, variables: Mapping[str, str]) -> str | tuple[Message, ...]:
+    """Fill in a template.
+
+    Args:
+        template: Which words, and which form comes out.
+        variables: Those of the template's task; what the template does not declare is left out.
+
+    Returns:
+        A text for form text; messages for form chat: system, examples, and last the user's.
+
+    Raises:
+        PromptError: a declared variable is missing, or one is not of this task.
+    """
+    for name in template.variables:
+        if name not in variables:
+            raise PromptError(f"{template.id}: variable {name!r} is missing; pass it")
+    for name in variables:
+        if name not in TASK_VARIABLES[template.task]:
+            raise PromptError(f"{template.id}: task {template.task} has no variable {name!r}; do not pass it")
+    user = _fill(template.user, variables)
+    if template.form == "text":
+        return user
+    head = (Message("system", _fill(template.system, variables)),) if template.system else ()
+    turns = (turn for example in template.examples for turn in _example_turns(template, example))
+    return (*head, *turns, Message("user", user))
+
+
+def defuse(text: str) -> str:
+    """Break "<|", with which control tokens begin ("<|im_start|>", "<|json|>"), into "< |".
+
+    Tokenizers read such words as control tokens wherever they stand, so a listing could end its own turn.
+    Only the prompt is changed: spans and grammars go by the listing's own text.
+    """
+    return text.replace("<|", "< |")
+
+
+def attributes_request_variables(
+    schema: CategorySchema, category_path: Sequence[str], text: str, form: Form
+) -> dict[str, str]:
+    """Variables of task attributes.
+
+    Args:
+        schema: What to ask for.
+        category_path: Names from the top; empty when the category is unknown.
+        text: `Product.text`, or as much of it as fits the model.
+        form: Of the template that they are for.
+    """
+    if form == "text":
+        names = "|".join(attribute.id for attribute in schema.attributes)
+        return {"category": category_path[-1] if category_path else "", "attributes": names, "text": text}
+    return {
+        "category": PATH_SEPARATOR.join(category_path) or "unknown",
+        "attributes": "\n".join(_bullet(attribute) for attribute in schema.attributes),
+        "text": text,
+    }
+
+
+def route_request_variables(options: Sequence[str], text: str, form: Form) -> dict[str, str]:
+    """Variables of task route; `options` are the names that the model chooses from."""
+    listed = "|".join(options) if form == "text" else "\n".join(f"- {option}" for option in options)
+    return {"options": listed, "text": text}
+
+
+def repair_request_variables(
+    schema: CategorySchema, category_path: Sequence[str], text: str, form: Form, *, previous: str, error: str
+) -> dict[str, str]:
+    """Variables of task repair: those of attributes, the answer that was refused, and why it was."""
+    return {
+        **attributes_request_variables(schema, category_path, text, form),
+        "previous": previous,
+        "error": error,
+    }
+
+
+def embedded_attributes_prompt(category: str, names: Sequence[str], text: str) -> str:
+    """The text that the embedded model continues with the object; training and extraction both write this.
+
+    Args:
+        category: Name of the leaf ("T-shirts"), "" when unknown.
+        names: Attribute ids, in schema order.
+        text: `Product.text`.
+    """
+    variables = {"category": category, "attributes": "|".join(names), "text": text}
+    return _fill(_shipped("attributes@embedded-v1").user, variables)
+
+
+def embedded_route_prompt(options: Sequence[str], text: str) -> str:
+    """The text that the embedded model continues with one of `options` as a JSON string."""
+    return _fill(_shipped("route@embedded-v1").user, route_request_variables(options, text, "text"))
+
+
+@cache
+def _shipped(prompt_id: str) -> PromptTemplate:
+    return load_prompt(prompt_id, default_folder())
+
+
+def _fill(template: str, variables: Mapping[str, str]) -> str:
+    """Put all variables in at once: what they hold is not looked at again."""
+    return _PLACEHOLDER.sub(lambda match: defuse(variables[match[1]]), template)
+
+
+def _bullet(attribute: Attribute) -> str:
+    """One line of a chat prompt's attribute list."""
+    line = f"- {attribute.id}"
+    if attribute.multi:
+        line += f" (list of at most {attribute.max_items})"
+    line += f": {attribute.description.rstrip('.')}." if attribute.description else ""
+    if attribute.enum:
+        return f"{line} One of: {', '.join(attribute.enum)}."
+    if attribute.examples:
+        return f"{line} For example: {'; '.join(attribute.examples[:_SHOWN_EXAMPLES])}."
+    return line
+
+
+def _example_turns(template: PromptTemplate, example: PromptExample) -> Iterator[Message]:
+    asked = {
+        "category": example.category,
+        "attributes": "\n".join(f"- {name}" for name in example.offered),
+        "text": example.text,
+    }
+    yield Message("user", _fill(template.user, asked))
+    yield Message("assistant", json.dumps(example.attributes, ensure_ascii=False, separators=(",", ":")))
+
+
+def _example_problems(example: PromptExample, store: SchemaStore) -> Iterator[str]:
+    """What is wrong with an example: it has to pass what a model's answer has to pass."""
+    # Costs 130 ms to import; only checking needs it.
+    from jsonschema import Draft202012Validator
+
+    path = tuple(example.category.split(PATH_SEPARATOR))
+    ids = [node.id for node in store.taxonomy if node.path == path]
+    if not ids:
+        yield f"taxonomy.jsonl has no category {example.category!r}; correct it"
+        return
+    try:
+        schema = store.for_category(ids[0])
+    except SchemaError as error:
+        yield str(error)
+        return
+    order = [attribute.id for attribute in schema.attributes]
+    for name in {*example.offered, *example.attributes} - set(order):
+        yield f"category {ids[0]} has no attribute {name!r}; remove it"
+    if set(example.attributes) - set(example.offered):
+        yield "expects attributes that it does not offer; add them to offered"
+    if list(example.attributes) != [name for name in order if name in example.attributes]:
+        yield "attributes are not in schema order; sort them so"
+    for found in Draft202012Validator(schema.json_schema).iter_errors(example.attributes):
+        yield f"{found.json_path}: {found.message}; correct it"
+    for name, value in _span_values(example.attributes, schema):
+        if value not in example.text:
+            yield f"{name}: {value!r} does not stand in the listing; copy it from there"
+
+
+def _span_values(attributes: Mapping[str, Any], schema: CategorySchema) -> Iterator[tuple[str, str]]:
+    spans = {attribute.id for attribute in schema.attributes if attribute.how == "span"}
+    for name, found in attributes.items():
+        for value in found if isinstance(found, list) else [found]:
+            if name in spans:
+                yield name, str(value)
+
+
+def _natural(prompt_id: str) -> tuple[tuple[int, str], ...]:
+    """Sort key under which numbers in a name count as numbers."""
+    return tuple((int(digits or 0), word) for word, digits in re.findall(r"([^0-9]*)([0-9]*)", prompt_id))
+
+
+def _refuse(wrong: bool, message: str) -> None:
+    if wrong:
+        raise ValueError(message)

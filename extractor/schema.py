@@ -1,0 +1,282 @@
+"""schemas/ in, one CategorySchema per category out: what to extract and what an extracted object may hold.
+
+An effective schema is base.json and the attribute files along the category's path in the taxonomy, top first;
+a later definition replaces an earlier one of the same id in its place. It knows no product and no prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from extractor.attribute import Attribute, check_attribute_id, parse_attribute, value_schema
+from extractor.datafile import DataFileError, content_hash, explain, parse_json, read_text
+from extractor.errors import SchemaError
+from extractor.taxonomy import CategoryNode, Taxonomy, load_taxonomy
+
+__all__ = [
+    "Attribute",
+    "CategoryNode",
+    "CategorySchema",
+    "SchemaStore",
+    "Taxonomy",
+    "default_folder",
+    "load_taxonomy",
+    "schema_from_names",
+]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# Files right under schemas/ that define no object.
+_NOT_SCHEMAS = ("defs", "units")
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySchema:
+    """What can be extracted from the products of one category."""
+
+    # Category id, "base" or a file's stem.
+    id: str
+    title: str
+    # In decode order: base first, then vertical, group, leaf.
+    attributes: tuple[Attribute, ...]
+    # JSON Schema 2020-12 of the decoded object: flat, closed, nothing required.
+    json_schema: Mapping[str, Any]
+    # Over the effective schema, however its files are laid out.
+    hash: str
+
+    def attribute(self, attribute_id: str) -> Attribute:
+        """The attribute of this id; KeyError when the schema has none."""
+        for attribute in self.attributes:
+            if attribute.id == attribute_id:
+                return attribute
+        raise KeyError(attribute_id)
+
+
+def default_folder() -> Path:
+    """The schemas that come with the package."""
+    return Path(str(files("extractor") / "schemas"))
+
+
+def schema_from_names(schema_id: str, names: Sequence[str]) -> CategorySchema:
+    """A schema whose attributes are spans called `names`, for data sets that come without definitions.
+
+    Raises:
+        SchemaError: a name is empty, holds "|" or a line break, or stands twice.
+    """
+    for name in names:
+        try:
+            check_attribute_id(name)
+        except DataFileError as error:
+            raise SchemaError(f"{schema_id}: {error}") from None
+        if list(names).count(name) > 1:
+            raise SchemaError(f"{schema_id}: {name!r} stands twice; give each name once")
+    attributes = tuple(Attribute(name, title=name, description="", relation=f"has_{name}") for name in names)
+    return _category_schema(schema_id, schema_id, attributes)
+
+
+class SchemaStore:
+    """A folder of schemas; a file is read when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not folder.is_dir():
+            raise SchemaError(f"{folder}: no such folder; give the folder that holds base.json")
+        # Id -> file. Names come from this listing only, so that an id never becomes a path.
+        self._files = {path.stem: path for path in sorted((folder / "attributes").glob("*.json"))}
+        self._files |= {
+            path.stem: path for path in sorted(folder.glob("*.json")) if path.stem not in _NOT_SCHEMAS
+        }
+        self._documents = _Documents(folder)
+        self._attributes: dict[str, dict[str, Attribute]] = {}
+        self._schemas: dict[str, CategorySchema] = {}
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The tree in taxonomy.jsonl."""
+        return load_taxonomy(self.folder / "taxonomy.jsonl")
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids with a file of their own; `by_id` takes every category of the taxonomy as well."""
+        return tuple(sorted(self._files))
+
+    def for_category(self, category_id: str) -> CategorySchema:
+        """The effective schema of a category; "base" for one that the taxonomy does not have."""
+        return self.by_id(category_id if category_id in self.taxonomy else "base")
+
+    def by_id(self, schema_id: str) -> CategorySchema:
+        """The schema of a category or of a file's stem.
+
+        Raises:
+            SchemaError: there is none of this id, or one of its files is wrong.
+        """
+        if schema_id not in self._schemas:
+            self._schemas[schema_id] = self._build(schema_id)
+        return self._schemas[schema_id]
+
+    def check(self) -> list[str]:
+        """Every problem of every file, one line each; empty when all is well."""
+        problems = [problem for schema_id in self.ids() for problem in self._check_file(schema_id)]
+        try:
+            known = self.taxonomy
+        except SchemaError as error:
+            return [*problems, str(error)]
+        problems += [
+            f"{path}: taxonomy.jsonl has no category {stem!r}; rename the file or add the category"
+            for stem, path in self._files.items()
+            if path.parent != self.folder and stem not in known
+        ]
+        return problems
+
+    def _check_file(self, schema_id: str) -> list[str]:
+        path = self._files[schema_id]
+        try:
+            names = self._documents.file(path).properties
+        except SchemaError as error:
+            return [str(error)]
+        problems = []
+        for name in names:
+            try:
+                self._documents.attribute(path, name)
+            except SchemaError as error:
+                problems.append(str(error))
+        return problems
+
+    def _build(self, schema_id: str) -> CategorySchema:
+        if schema_id not in self._files and schema_id not in self.taxonomy:
+            raise SchemaError(
+                f"{self.folder}: no schema {schema_id!r}; there are {', '.join(self.ids())}"
+                " and the categories of taxonomy.jsonl"
+            )
+        merged: dict[str, Attribute] = {}
+        for ancestor in self._lineage(schema_id):
+            # Replacing keeps the place, so that a leaf's version of an attribute does not move it.
+            merged |= self._own_attributes(ancestor)
+        return _category_schema(schema_id, self._title(schema_id), tuple(merged.values()))
+
+    def _lineage(self, schema_id: str) -> tuple[str, ...]:
+        """Ids whose files make up a schema; a file beside base.json (another kind of entity) stands alone."""
+        if schema_id in self._files and self._files[schema_id].parent == self.folder:
+            return (schema_id,)
+        return ("base", *(self.taxonomy.lineage(schema_id) or (schema_id,)))
+
+    def _own_attributes(self, schema_id: str) -> dict[str, Attribute]:
+        """What the file of this id itself defines; nothing when there is no file."""
+        if schema_id in self._files and schema_id not in self._attributes:
+            path = self._files[schema_id]
+            names = self._documents.file(path).properties
+            self._attributes[schema_id] = {name: self._documents.attribute(path, name) for name in names}
+        return self._attributes.get(schema_id, {})
+
+    def _title(self, schema_id: str) -> str:
+        if schema_id in self._files:
+            return self._documents.file(self._files[schema_id]).title
+        return self.taxonomy[schema_id].path[-1]
+
+
+class _Documents:
+    """The folder's JSON files with their references; every error names file and attribute."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder.resolve()
+        self._json: dict[Path, Any] = {}
+        self._schemas: dict[Path, _File] = {}
+
+    def file(self, path: Path) -> _File:
+        """A schema file, strictly read."""
+        if path not in self._schemas:
+            try:
+                schema = _File.model_validate(self._read(path))
+                for name in schema.properties:
+                    check_attribute_id(name)
+            except ValidationError as error:
+                raise SchemaError(f"{path}: {explain(error)}") from None
+            except DataFileError as error:
+                raise SchemaError(f"{path}: {error}") from None
+            self._schemas[path] = schema
+        return self._schemas[path]
+
+    def attribute(self, path: Path, name: str) -> Attribute:
+        """One of the file's properties, references resolved."""
+        try:
+            return parse_attribute(name, self._resolve(self.file(path).properties[name], path, ()))
+        except DataFileError as error:
+            raise SchemaError(f"{path}: {name}: {error}") from None
+
+    def _resolve(self, node: Any, path: Path, seen: tuple[tuple[Path, str], ...]) -> dict[str, Any]:
+        """`node` with its $ref replaced by what it points to; keywords beside a $ref win over that."""
+        if not isinstance(node, dict):
+            raise DataFileError("is no object; write {...} with type, title and description")
+        if "$ref" not in node:
+            return node
+        target, pointer = self._target(node["$ref"], path)
+        if (target, pointer) in seen:
+            raise DataFileError(f"$ref {node['$ref']!r} leads back to itself; break the circle")
+        try:
+            found = _at_pointer(self._read(target), pointer)
+        except DataFileError as error:
+            raise DataFileError(f"$ref {node['$ref']!r}: {error}") from None
+        beside = {keyword: value for keyword, value in node.items() if keyword != "$ref"}
+        return {**self._resolve(found, target, (*seen, (target, pointer))), **beside}
+
+    def _target(self, ref: Any, path: Path) -> tuple[Path, str]:
+        """File and JSON pointer of a reference that stands in `path`."""
+        if not isinstance(ref, str):
+            raise DataFileError("$ref is no text; write 'FILE#/$defs/NAME'")
+        parts = urlsplit(ref)
+        if parts.scheme or parts.netloc:
+            raise DataFileError(f"$ref {ref!r} is remote; copy the definition into the schema folder")
+        if not parts.fragment.startswith("/"):
+            raise DataFileError(f"$ref {ref!r} has no JSON pointer; write 'FILE#/$defs/NAME'")
+        target = (path.resolve().parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+        if not target.is_relative_to(self._root):
+            raise DataFileError(f"$ref {ref!r} leaves the schema folder; copy the definition into it")
+        return target, unquote(parts.fragment)
+
+    def _read(self, path: Path) -> Any:
+        key = path.resolve()
+        if key not in self._json:
+            self._json[key] = parse_json(read_text(path))
+        return self._json[key]
+
+
+class _File(BaseModel):
+    """A schema file; its properties are parsed one by one, so that each can be named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    dialect: Annotated[Literal["https://json-schema.org/draft/2020-12/schema"], Field(alias="$schema")]
+    title: Annotated[str, Field(min_length=1)]
+    description: Annotated[str, Field(min_length=1)]
+    type: Literal["object"]
+    properties: dict[str, Any]
+    closed: Annotated[Literal[False], Field(alias="additionalProperties")]
+    defs: Annotated[dict[str, Any], Field(alias="$defs")] = {}
+
+
+def _at_pointer(document: Any, pointer: str) -> Any:
+    """RFC 6901, objects only: no definition stands in an array."""
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if not isinstance(document, dict) or key not in document:
+            raise DataFileError("points to nothing; correct it or add the definition")
+        document = document[key]
+    return document
+
+
+def _category_schema(schema_id: str, title: str, attributes: tuple[Attribute, ...]) -> CategorySchema:
+    json_schema = {
+        "$schema": DRAFT,
+        "type": "object",
+        "properties": {attribute.id: value_schema(attribute) for attribute in attributes},
+        "additionalProperties": False,
+    }
+    # Not asdict: its deep copies would take most of the time of loading all categories.
+    plain = [{f.name: getattr(attribute, f.name) for f in fields(attribute)} for attribute in attributes]
+    return CategorySchema(schema_id, title, attributes, json_schema, content_hash([schema_id, title, plain]))

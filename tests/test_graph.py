@@ -1,0 +1,547 @@
+"""extractor.graph: what outcomes say, merged in any order, taken back, checked and exported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.graph.check import problems
+from extractor.graph.exports import export
+from extractor.graph.exports.jsonld import iri
+from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.show import describe
+from extractor.graph.statements import Node, facts_of, slug
+from extractor.graph.stores.duckdb import FORMAT, DuckDBStore
+from extractor.records import (
+    UNKNOWN_CATEGORY,
+    AttributeValue,
+    CategoryChoice,
+    MadeBy,
+    Outcome,
+    Provenance,
+    Reason,
+    Rejection,
+    Span,
+    Statement,
+)
+
+RELATIONS = {"brand": "has_brand", "gender": "suits", "occasion": "used_for", "product_type": "is_a"}
+TVS = CategoryChoice("electronics.tvs", ("Electronics", "TVs"), 0.75)
+MADE_BY = MadeBy(prompt="attributes@v1", schema="electronics.tvs", model="embedded")
+
+
+def said(
+    attribute: str, surface: str, text: str, canonical: str = "", unit: str | None = None
+) -> AttributeValue:
+    start = text.index(surface)
+    span = Span(start, start + len(surface))
+    return AttributeValue(attribute, surface, canonical or surface, unit, span, "title", "span", 0.9)
+
+
+def outcome(product_id: str, title: str, *values: AttributeValue, **fields: Any) -> Outcome:
+    return Outcome(
+        product_id,
+        **{"content_hash": f"hash of {title}", "where": "feed.jsonl:1", "title": title, "description": ""}
+        | {"category": TVS, "values": values, "made_by": MADE_BY}
+        | fields,
+    )
+
+
+TITLE = "SONY Bravia 65 inch TV for men"
+SONY = outcome(
+    "x",
+    TITLE,
+    said("brand", "SONY", TITLE, "Sony"),
+    said("screen_size", "65 inch", TITLE, "65", "inch"),
+    said("gender", "men", TITLE),
+    feed={
+        "brand": "sony",
+        "category_path": ["TV & Video", "TVs"],
+        "attributes": {"Screen Size": ["65 inch"], "Finish": []},
+        "facts": {"price": "499.99", "merchant": "Shop & Co", "url": "https://example.org/x"},
+    },
+)
+
+
+def write_run(folder: Path, run_id: str, outcomes: Sequence[Outcome]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+    lines = [json.dumps(o.to_json(), ensure_ascii=False) + "\n" for o in outcomes]
+    (folder / "outcomes.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def snapshot(store: DuckDBStore) -> dict[str, list[tuple[Any, ...]]]:
+    """All that is in a graph, but for when it was merged."""
+    tables = {
+        "statements": "SELECT id::VARCHAR, * EXCLUDE (id) FROM statements",
+        "nodes": "FROM nodes",
+        "listings": "FROM listings",
+        "runs": "SELECT id, manifest FROM runs",
+    }
+    return {name: sorted(store.query(sql)[1], key=repr) for name, sql in tables.items()}
+
+
+def in_memory() -> DuckDBStore:
+    return DuckDBStore(Path(":memory:"))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """A graph of one run with one product."""
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        merge_runs([write_run(tmp_path / "run", "r1", [SONY])], store, RELATIONS)
+        yield store
+
+
+# ---- statements
+
+
+def test_what_an_outcome_says() -> None:
+    facts = facts_of(SONY, "r1", RELATIONS)
+    assert facts is not None
+    text, feed = (MADE_BY.prompt, MADE_BY.schema, MADE_BY.model), ("", "", "")
+    route = Provenance("r1", "x", "title", None, "", "", "taxonomy", "")
+
+    def origin(source: Any, span: Span | None, made_by: tuple[str, str, str]) -> Provenance:
+        return Provenance("r1", "x", source, span, span.slice(TITLE) if span else "", *made_by)
+
+    expected = [
+        ("product:x", "in_category", "category:electronics.tvs", 0.75, route),
+        (
+            "category:electronics.tvs",
+            "subcategory_of",
+            "category:electronics",
+            1.0,
+            replace(route, product=""),
+        ),
+        ("product:x", "has_brand", "brand:sony", 0.9, origin("title", Span(0, 4), text)),
+        (
+            "product:x",
+            "has_screen_size",
+            "value:screen_size:65 inch",
+            0.9,
+            origin("title", Span(12, 19), text),
+        ),
+        ("product:x", "suits", "audience:men", 0.9, origin("title", Span(27, 30), text)),
+        ("product:x", "has_brand", "brand:sony", 1.0, origin("feed", None, feed)),
+        (
+            "product:x",
+            "has_feed_category",
+            "value:feed_category:TV & Video > TVs",
+            1.0,
+            origin("feed", None, feed),
+        ),
+        ("product:x", "has_screen_size", "value:screen_size:65 inch", 1.0, origin("feed", None, feed)),
+        ("product:x", "has_price", "value:price:499.99", 1.0, origin("feed", None, feed)),
+        ("product:x", "sold_by", "merchant:shop-co", 1.0, origin("feed", None, feed)),
+        ("product:x", "has_url", "value:url:https://example.org/x", 1.0, origin("feed", None, feed)),
+    ]
+    assert list(facts.statements.values()) == [
+        Statement(subject, predicate, target, "normal", confidence, provenance)
+        for subject, predicate, target, confidence, provenance in expected
+    ]
+    assert all(name == statement.id for name, statement in facts.statements.items())
+    assert facts.nodes["product:x"] == Node("product:x", "Product", TITLE)
+    assert facts.nodes["brand:sony"] == Node("brand:sony", "Brand", "Sony")
+    assert facts.nodes["category:electronics"] == Node("category:electronics", "Category", "Electronics")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Black & Decker", "black-decker"),
+        ("Black+Decker", "black-decker"),
+        ("L'Oréal", "l-oréal"),
+        ("L'Ore\u0301al", "l-oréal"),
+        ("ＳＯＮＹ™", "sonytm"),
+        ("Straße", "strasse"),
+        ("हिन्दी", "हिन्दी"),
+        ("  3M  ", "3m"),
+        ("???", ""),
+    ],
+)
+def test_slug(name: str, expected: str) -> None:
+    assert slug(name, "-") == expected
+
+
+def test_a_brand_without_a_letter_keeps_its_signs() -> None:
+    facts = facts_of(outcome("x", "???", said("brand", "???", "???")), "r", RELATIONS)
+    assert facts is not None
+    assert "brand:???" in facts.nodes
+
+
+@pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.DUPLICATE_ID])
+def test_what_is_no_product_says_nothing(reason: Reason) -> None:
+    assert facts_of(replace(SONY, rejections=(Rejection("x", None, reason, ""),)), "r", RELATIONS) is None
+
+
+def test_a_failed_product_is_there_without_statements() -> None:
+    failed = outcome(
+        "x", "T", category=UNKNOWN_CATEGORY, rejections=(Rejection("x", None, Reason.ENGINE, ""),)
+    )
+    facts = facts_of(failed, "r", RELATIONS)
+    assert facts is not None
+    assert (list(facts.nodes), facts.statements) == (["product:x"], {})
+
+
+def test_a_taxonomy_whose_ids_are_no_paths_has_no_known_ancestors() -> None:
+    facts = facts_of(outcome("x", "T", category=CategoryChoice("4711", ("A", "B", "C"), 1.0)), "r", RELATIONS)
+    assert facts is not None
+    assert list(facts.nodes.values())[1:] == [Node("category:4711", "Category", "C")]
+
+
+def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
+    facts = facts_of(outcome("x", "T", feed={"facts": {"care": "wash " * 100}}), "r", RELATIONS)
+    assert facts is not None
+    (value,) = [node for node in facts.nodes.values() if node.kind == "Value"]
+    assert (len(value.id), value.label) == (len("value:care:") + 32, ("wash " * 100).strip())
+
+
+def test_relations_come_from_the_schemas() -> None:
+    relations = schema_relations()
+    assert (relations["brand"], relations["gender"]) == ("has_brand", "suits")
+
+
+# ---- merge and undo
+
+PRODUCTS = ("a", "b", "c")
+SPELLINGS = ("Sony", "SONY", "sony", "LG")
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, product_id: str) -> Outcome:
+    words = draw(st.lists(st.sampled_from([*SPELLINGS, "65 inch", "日本", "it's"]), min_size=1, max_size=4))
+    title = " ".join(words)
+    values = [said("brand" if w in SPELLINGS else "note", w, title) for w in words if draw(st.booleans())]
+    confidence = draw(st.sampled_from([0.25, 0.5]))
+    category = draw(st.sampled_from([TVS, UNKNOWN_CATEGORY, CategoryChoice("toys", ("Toys",), 0.5)]))
+    brand = draw(st.sampled_from([None, *SPELLINGS]))
+    return outcome(
+        product_id,
+        title,
+        *(replace(value, confidence=confidence) for value in values),
+        category=category,
+        feed={"brand": brand},
+    )
+
+
+one_run = st.sets(st.sampled_from(PRODUCTS)).flatmap(
+    lambda ids: st.tuples(*(outcomes(product_id) for product_id in sorted(ids)))
+)
+some_runs = st.dictionaries(st.sampled_from(["r1", "r2", "r3"]), one_run, min_size=1)
+
+
+def write_runs(folder: Path, runs: dict[str, tuple[Outcome, ...]]) -> list[Path]:
+    return [write_run(folder / run_id, run_id, outcomes) for run_id, outcomes in runs.items()]
+
+
+@settings(deadline=None, max_examples=40)
+@given(runs=some_runs, data=st.data())
+def test_order_and_repetition_of_runs_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, runs: dict[str, tuple[Outcome, ...]], data: st.DataObject
+) -> None:
+    folders = write_runs(tmp_path_factory.mktemp("runs"), runs)
+    again = data.draw(st.permutations(folders + data.draw(st.lists(st.sampled_from(folders), max_size=2))))
+    with in_memory() as once, in_memory() as other:
+        merge_runs(folders, once, RELATIONS)
+        for folder in again:
+            merge_runs([folder], other, RELATIONS, batch_statements=3)
+        assert snapshot(once) == snapshot(other)
+        assert list(problems(once)) == []
+        assert all(m.change.added == m.change.removed == 0 for m in merge_runs(folders, once, RELATIONS))
+
+
+@settings(deadline=None, max_examples=40)
+@given(runs=some_runs, last=one_run)
+def test_undo_restores_what_was_before(
+    tmp_path_factory: pytest.TempPathFactory, runs: dict[str, tuple[Outcome, ...]], last: tuple[Outcome, ...]
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    with in_memory() as store:
+        merge_runs(write_runs(folder, runs), store, RELATIONS)
+        before = snapshot(store)
+        merge_runs([write_run(folder / "last", "r9", last)], store, RELATIONS)
+        store.undo("r9")
+        assert snapshot(store) == before
+
+
+@settings(deadline=None, max_examples=40)
+@given(first=one_run, second=one_run)
+def test_a_run_says_what_its_folder_says_now(
+    tmp_path_factory: pytest.TempPathFactory, first: tuple[Outcome, ...], second: tuple[Outcome, ...]
+) -> None:
+    """A run that grew or was extracted anew leaves nothing of what it said before about its products."""
+    folder = tmp_path_factory.mktemp("runs")
+    now = {o.product_id: o for o in first} | {o.product_id: o for o in second}
+    with in_memory() as grown, in_memory() as fresh:
+        merge_runs([write_run(folder / "1", "r", first)], grown, RELATIONS)
+        merge_runs([write_run(folder / "2", "r", list(now.values()))], grown, RELATIONS)
+        merge_runs([write_run(folder / "2", "r", list(now.values()))], fresh, RELATIONS)
+        assert list(problems(grown)) == []
+        # What lies above a category is no product's, so it stays until the run is undone.
+        about_products = "SELECT id::VARCHAR, label, confidence FROM statements WHERE product <> ''"
+        assert sorted(grown.query(about_products)[1]) == sorted(fresh.query(about_products)[1])
+
+
+def test_labels_are_the_spelling_that_most_use_and_the_title_of_the_last_run(tmp_path: Path) -> None:
+    titles = {"r1": ["Sony TV", "SONY TV"], "r2": ["SONY TV set", "SONY TV"]}
+    folders = [
+        write_run(
+            tmp_path / run_id,
+            run_id,
+            [outcome(str(n), t, said("brand", t.split()[0], t)) for n, t in enumerate(of_run)],
+        )
+        for run_id, of_run in titles.items()
+    ]
+    with in_memory() as store:
+        merge_runs(folders, store, RELATIONS)
+        labels = dict(store.query("SELECT id, label FROM nodes")[1])
+        assert (labels["brand:sony"], labels["product:0"]) == ("SONY", "SONY TV set")
+        store.undo("r2")
+        assert dict(store.query("SELECT id, label FROM nodes")[1])["product:0"] == "Sony TV"
+
+
+def test_a_half_written_last_line_is_left_out(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", "r", [SONY])
+    with (folder / "outcomes.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"product_id": "y", "cont')
+    with in_memory() as store:
+        (merged,) = merge_runs([folder], store, RELATIONS)
+        assert (merged.outcomes, merged.half_written, store.stats()["nodes"]["Product"]) == (1, True, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"product_id": "y"}',
+        "no json",
+        json.dumps(outcome("y", "T").to_json() | {"feed": []}),
+        json.dumps(outcome("y", "T").to_json() | {"title": 5}),
+        json.dumps(outcome("y", "lone \ud800 surrogate").to_json()),
+    ],
+)
+def test_a_broken_line_is_told_and_what_came_before_stays(tmp_path: Path, line: str) -> None:
+    folder = write_run(tmp_path / "run", "r", [SONY, SONY])
+    journal = folder / "outcomes.jsonl"
+    journal.write_text(journal.read_text("utf-8") + line + "\n", encoding="utf-8")
+    with in_memory() as store:
+        with pytest.raises(ExtractorError) as error:
+            merge_runs([folder], store, RELATIONS, batch_statements=1)
+        assert "\n" not in str(error.value)
+        assert store.stats()["nodes"]["Product"] == 1
+        assert list(problems(store)) == []
+
+
+def test_every_folder_is_looked_at_before_any_is_merged(tmp_path: Path) -> None:
+    with in_memory() as store:
+        with pytest.raises(ConfigError, match=r"nothing"):
+            merge_runs([write_run(tmp_path / "run", "r", [SONY]), tmp_path / "nothing"], store, RELATIONS)
+        assert store.stats() == {"nodes": {}, "statements": 0, "runs": 0}
+
+
+def test_undo_of_an_unknown_run(graph: DuckDBStore) -> None:
+    before = snapshot(graph)
+    with pytest.raises(ConfigError, match="no run 'r7'"):
+        graph.undo("r7")
+    assert snapshot(graph) == before
+
+
+# ---- the file
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_graph_that_another_process_writes(tmp_path: Path, graph: DuckDBStore, read_only: bool) -> None:
+    graph.close()
+    file = tmp_path / "g.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(SinkError, match=f"process {holder.pid} .* wait until it ends") as error:
+            DuckDBStore(file, read_only=read_only)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_graph(tmp_path: Path, graph: DuckDBStore) -> None:
+    graph.close()
+    (tmp_path / "text.duckdb").write_text("no database\n" * 1000)
+    (tmp_path / "short.duckdb").write_bytes((tmp_path / "g.duckdb").read_bytes()[:5000])
+    with DuckDBStore(tmp_path / "newer.duckdb") as newer:
+        newer._connection.execute(f"UPDATE graph_format SET version = {FORMAT + 1}")
+    with DuckDBStore(tmp_path / "other.duckdb") as other:
+        other._connection.execute("DROP TABLE graph_format")
+    cases = {
+        "text.duckdb": (ConfigError, "no DuckDB file"),
+        "short.duckdb": (SinkError, "mend that"),
+        "newer.duckdb": (ConfigError, "newer version"),
+        "other.duckdb": (ConfigError, "something else"),
+        ".": (ConfigError, "no DuckDB file"),
+        "nowhere/g.duckdb": (ConfigError, "its folder is not there"),
+    }
+    for name, (kind, message) in cases.items():
+        with pytest.raises(kind, match=message) as error:
+            DuckDBStore(tmp_path / name)
+        assert "\n" not in str(error.value), name
+    with pytest.raises(ConfigError, match="no such graph"):
+        DuckDBStore(tmp_path / "missing.duckdb", read_only=True)
+    assert not (tmp_path / "missing.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM statements",
+        "COPY nodes TO '{folder}/stolen.csv'",
+        "ATTACH '{folder}/new.duckdb'",
+        "SELECT * FROM read_text('{folder}/run/run.json')",
+        "SET enable_external_access = true",
+        "SELEC 1",
+        "SELECT label::INTEGER FROM nodes",
+        "",
+    ],
+)
+def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBStore, sql: str) -> None:
+    graph.close()
+    files = sorted(tmp_path.iterdir())
+    with DuckDBStore(tmp_path / "g.duckdb", read_only=True, closed=True) as closed:
+        with pytest.raises(ConfigError, match=r"^query: ") as error:
+            list(closed.query(sql.format(folder=tmp_path))[1])
+        assert "\n" not in str(error.value)
+        assert list(closed.query("SELECT count(*) FROM statements")[1]) == [(11,)]
+    assert sorted(tmp_path.iterdir()) == files
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("UPDATE statements SET object = 'brand:lg' WHERE object = 'brand:sony'", "end that is no node"),
+        ("UPDATE statements SET quote = 'LG' WHERE span_start = 0", "not as long as their span"),
+        ("UPDATE statements SET quote = 'Sony' WHERE span_start = 0", "do not stand in the title"),
+        ("UPDATE statements SET quote = '' WHERE span_start = 0", "not as long as their span"),
+        ("UPDATE statements SET span_end = NULL", "half-given"),
+        ("UPDATE statements SET prompt = 'other@v1'", "do not follow from what is stated"),
+        ("UPDATE statements SET confidence = 1.5", "rank or confidence"),
+        ("INSERT INTO statements FROM statements", "statement ids are not unique"),
+        ("INSERT INTO nodes FROM nodes", "node ids are not unique"),
+        ("INSERT INTO nodes VALUES ('brand:lg', 'Brand', 'LG')", "mentioned by no statement"),
+        ("UPDATE nodes SET kind = 'Value'", "kind that their id does not say"),
+        ("DELETE FROM runs", "run that was not merged"),
+        ("DELETE FROM listings", "their run does not list"),
+        ("INSERT INTO listings FROM listings", "listings are not unique"),
+    ],
+)
+def test_check_finds(graph: DuckDBStore, damage: str, problem: str) -> None:
+    assert list(problems(graph)) == []
+    graph._connection.execute(damage)
+    assert problem in "\n".join(problems(graph))
+
+
+def test_show_describes_a_product_and_what_mentions_a_brand(graph: DuckDBStore) -> None:
+    product = describe(graph, "x")
+    assert product == describe(graph, "product:x")
+    assert (product["label"], product["category"]) == (TITLE, ["Electronics", "TVs"])
+    (size,) = [s for s in product["statements"] if s["quote"] == "65 inch"]
+    assert (size["label"], size["span"], size["prompt"]) == ("65 inch", [12, 19], "attributes@v1")
+    brand = describe(graph, "brand:sony")
+    assert brand["mentions"] == [{"id": "product:x", "predicate": "has_brand", "label": TITLE}]
+    assert describe(graph, "category:electronics.tvs")["category"] == ["Electronics"]
+    with pytest.raises(ConfigError, match="no such node"):
+        describe(graph, "y")
+
+
+# ---- exports
+
+
+def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> None:
+    import pyarrow.parquet as pq
+
+    out = tmp_path / "it's out"
+    export(graph, "parquet", out)
+    tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
+    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 9, "edges": 9, "statements": 11}
+    facts = facts_of(SONY, "r1", RELATIONS)
+    assert facts is not None
+    assert {row["id"] for row in tables["statements"]} == set(facts.statements)
+
+
+def test_an_export_replaces_only_an_export(tmp_path: Path, graph: DuckDBStore) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("years of work")
+    for force in (False, True):
+        with pytest.raises(ConfigError, match="taken"):
+            export(graph, "parquet", taken, force=force)
+    assert (taken / "thesis.txt").read_text() == "years of work"
+    out = tmp_path / "out"
+    out.mkdir()
+    export(graph, "parquet", out)
+    with pytest.raises(ConfigError, match="--force"):
+        export(graph, "parquet", out)
+    export(graph, "parquet", out, force=True)
+    with pytest.raises(ConfigError, match="something else"):
+        export(graph, "jsonld", out, force=True)
+    with pytest.raises(ConfigError, match="its folder is not there"):
+        export(graph, "jsonld", tmp_path / "nowhere" / "g.jsonld")
+    with pytest.raises(ConfigError, match="choose one of parquet, jsonld"):
+        export(graph, "csv", tmp_path / "g.csv")
+    assert sorted(f.name for f in tmp_path.iterdir() if f.name.startswith(".")) == []
+
+
+NASTY = 'a "b" \\ <c> @id {x} \u2028 \U0001f3a7 https://evil.example/> .'
+
+
+def test_jsonld_is_read_back_with_all_text_as_text(tmp_path: Path) -> None:
+    from pyoxigraph import Literal, NamedNode, RdfFormat, Store
+
+    nasty = outcome(
+        NASTY, NASTY, said("brand", NASTY, NASTY), said("note", NASTY, NASTY), feed={"facts": {NASTY: NASTY}}
+    )
+    with in_memory() as graph:
+        merge_runs([write_run(tmp_path / "run", "r", [SONY, nasty])], graph, RELATIONS)
+        export(graph, "jsonld", tmp_path / "g.jsonld")
+        products = graph.stats()["nodes"]["Product"]
+    document = (tmp_path / "g.jsonld").read_bytes()
+    json.loads(document)
+    rdf = Store()
+    rdf.load(document, format=RdfFormat.JSON_LD)
+
+    schema = "https://schema.org/"
+    product = NamedNode(iri(f"product:{NASTY}"))
+    assert [q.object for q in rdf.quads_for_pattern(product, NamedNode(f"{schema}name"), None)] == [
+        Literal(NASTY)
+    ]
+    types = rdf.query(f"SELECT ?p WHERE {{ ?p a <{schema}Product> ; <{schema}brand>/<{schema}name> ?b }}")
+    assert len(list(types)) == products
+    sizes = rdf.query(
+        f"SELECT ?v WHERE {{ <{iri('product:x')}> <{schema}additionalProperty>"
+        f' [ <{schema}propertyID> "screen_size" ; <{schema}value> ?v ] }}'
+    )
+    assert [row["v"] for row in sizes] == [Literal("65 inch")]
+    prices = rdf.query(f"SELECT ?v WHERE {{ <{iri('product:x')}> <{schema}offers>/<{schema}price> ?v }}")
+    assert [row["v"] for row in prices] == [Literal("499.99")]
+    assert all(
+        node.value.startswith(("urn:extractor:", schema, "http://www.w3.org/"))
+        for quad in rdf
+        for node in (quad.subject, quad.predicate, quad.object)
+        if isinstance(node, NamedNode)
+    )
+
+
+def test_jsonld_of_an_empty_graph(tmp_path: Path) -> None:
+    with in_memory() as graph:
+        export(graph, "jsonld", tmp_path / "g.jsonld")
+    assert json.loads((tmp_path / "g.jsonld").read_text())["@graph"] == []
