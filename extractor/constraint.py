@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
+from extractor.chunks import BREAK, EDGELESS, chunk_bounds, classify
 from extractor.errors import ConfigError
 from extractor.records import Constraint, Span
 from extractor.schema import Attribute, CategorySchema
@@ -173,12 +173,12 @@ class _Words:
     """A text as span attributes decode it: JSON-escaped chunks."""
 
     def __init__(self, text: str) -> None:
-        classes = text.translate(_CLASSES)
-        bounds = _chunk_bounds(classes)
-        chunks = [_BREAK if classes[start] == "X" else _escaped(text[start:end]) for start, end in bounds]
+        classes = classify(text)
+        bounds = chunk_bounds(classes)
+        chunks = [_BREAK if classes[start] == BREAK else _escaped(text[start:end]) for start, end in bounds]
         self.chunks = chunks
         # What a span neither starts nor ends with.
-        self.blanks = "".join(sorted({c for c, kind in zip(text, classes, strict=True) if kind in "SF"}))
+        self.blanks = "".join(sorted({c for c, kind in zip(text, classes, strict=True) if kind in EDGELESS}))
         # Characters of the shortest span; 0 when the text has no word.
         self.shortest = min((len(c) for c in chunks if c != _BREAK and c[0] not in self.blanks), default=0)
         self._lines = [line for line in "".join(chunks).split(_BREAK) if line]
@@ -205,103 +205,6 @@ def _largest(offsets: Sequence[int], characters: int) -> int:
     if isinstance(offsets, range):
         return characters
     return max(end - start for start, end in zip(offsets, offsets[characters:], strict=False))
-
-
-def split_chunks(text: str) -> list[str]:
-    """Cut a text where a span may start or end.
-
-    A chunk is a number with its decimals, a run of letters, one sign, one space, or one character of a script
-    that writes no spaces. Letters are cut from digits ("80|mm"), where case says that words were glued
-    ("Black|ALTERNATE"), and before a plural s ("Letter|s"): 99 % of gold values start and end at such cuts.
-    Grapheme clusters stay whole.
-    """
-    return [text[start:end] for start, end in _chunk_bounds(text.translate(_CLASSES))]
-
-
-def is_unspaced(character: str) -> bool:
-    """Whether it is a letter of a script that writes no spaces between words."""
-    return _CLASSES[ord(character)] == "C"
-
-
-class _CharacterClasses(dict[int, str]):
-    """One letter for each code point, worked out when first met: a table for `str.translate`."""
-
-    def __missing__(self, code: int) -> str:
-        self[code] = letter = _character_class(code)
-        return letter
-
-
-_CLASSES = _CharacterClasses({ord("s"): "s", ord("."): ".", ord(","): ",", 0x200D: "J", 0x200C: "M"})
-# Scripts without spaces, and Hangul, whose particles are glued to the noun.
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x2E80, 0xA4CF),  # Han, Kana, Bopomofo, Yi
-    (0xAC00, 0xD7A3),  # Hangul syllables
-    (0xF900, 0xFAFF),  # Han compatibility
-    (0xFF66, 0xFFDC),  # half-width forms
-    (0x16FE0, 0x18DFF),  # Tangut, Khitan
-    (0x1AFF0, 0x1B2FF),  # Kana, Nushu
-    (0x20000, 0x3FFFF),  # Han
-)
-# Marks by Unicode's grapheme rules (UAX 29), though not by their category: Thai and Lao AM, half-width sound
-# marks, skin tones, flag tags.
-_MARKS = ((0x0E33, 0x0E33), (0x0EB3, 0x0EB3), (0xFF9E, 0xFF9F), (0x1F3FB, 0x1F3FF), (0xE0020, 0xE007F))
-
-
-def _character_class(code: int) -> str:
-    category = unicodedata.category(chr(code))
-    if category[0] == "M" or _within(code, _MARKS):
-        return "M"
-    if category[0] == "L" and _within(code, _UNSPACED):
-        return "C"
-    if 0x1F1E6 <= code <= 0x1F1FF:
-        return "R"
-    return _CATEGORY_CLASSES.get(category, "l" if category[0] == "L" else "P")
-
-
-# X: never in a span. F: invisible, thus no edge of a span. All other letters are l, all other signs P.
-_CATEGORY_CLASSES = {
-    "Lu": "U",
-    "Lt": "U",
-    "Nd": "D",
-    "Zs": "S",
-    "Cf": "F",
-    "Cc": "X",
-    "Cs": "X",
-    "Zl": "X",
-    "Zp": "X",
-}
-
-
-def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
-    return any(first <= code <= last for first, last in ranges)
-
-
-# Over class letters, not over the text: the standard library's patterns know no Unicode categories.
-_PLURAL = "(?:(?<=UU)|(?<=[Uls][ls]l))s(?![UlsMJ])"
-_CHUNK = re.compile(
-    "|".join(
-        (
-            "X+",
-            _PLURAL,
-            f"(?:U[MJ]*+)+(?![MJ]*+(?!{_PLURAL})[ls])",  # capitals, less the one that starts the next word
-            f"(?:U[MJ]*+)?(?:(?!{_PLURAL})[ls][MJ]*+)+",
-            r"(?:D[MJ]*+)+(?:,(?:D[MJ]*+){3}(?!D))*(?:\.(?:D[MJ]*+)+)*",
-            "C[MJ]*+",
-            "RR?[MJ]*+",  # a flag is a pair
-            "[P.,][MJ]*+(?:(?<=J)P[MJ]*+)*",  # a joiner glues two emoji
-            "S[MJ]*+",
-            "[MJ]+",
-            "F",
-        )
-    )
-)
-
-
-def _chunk_bounds(classes: str) -> Iterator[tuple[int, int]]:
-    return (match.span() for match in _CHUNK.finditer(classes))
 
 
 # --- length

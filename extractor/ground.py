@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from extractor.constraint import find_numbers, is_unspaced
+from extractor.chunks import is_unspaced
+from extractor.constraint import find_numbers
 from extractor.records import AttributeValue, How, Product, Reason, Rejection, Span
 from extractor.schema import Attribute
 

@@ -133,9 +133,13 @@ class Extractor:
         text, room = draft.product.text, self.engine.model.context_tokens
         length, shortest = len(text), len(draft.product.title)
         while True:
-            constraint = compile_attributes(
-                draft.schema, text[:length], max_tokens=min(self.max_output_tokens, room // 2)
-            )
+            try:
+                constraint = compile_attributes(
+                    draft.schema, text[:length], max_tokens=min(self.max_output_tokens, room // 2)
+                )
+            except ConfigError as error:
+                draft.reject(Reason.TOO_LONG, str(error))
+                return
             template = self.prompts["attributes"]
             variables = attributes_request_variables(
                 draft.schema, draft.category.path, text[:length], template.form

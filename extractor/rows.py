@@ -207,8 +207,15 @@ def _parquet_rows(path: str) -> Iterator[Row]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
+            # Python's times end at microseconds; the nanoseconds that pandas writes would be refused.
+            times = [
+                field.with_type(pa.timestamp("us", field.type.tz))
+                if pa.types.is_timestamp(field.type)
+                else field
+                for field in file.schema_arrow
+            ]
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                for record in batch.to_pylist():
+                for record in batch.cast(pa.schema(times), safe=False).to_pylist():
                     number += 1
                     yield number, record
     except (pa.ArrowException, OSError, ValueError) as error:

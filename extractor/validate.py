@@ -110,7 +110,8 @@ def _read_object(completion: Completion) -> dict[str, Any]:
     decoded = _parse(completion)
     if not isinstance(decoded, dict):
         raise _RejectedError(Reason.INVALID_JSON, f"the answer is no JSON object: {_quote(completion.text)}")
-    return decoded
+    # Engines without grammars write null for what is not stated.
+    return {key: value for key, value in decoded.items() if value is not None}
 
 
 def _parse(completion: Completion) -> Any:
@@ -198,7 +199,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|[{}\[\],:]')
 
 
 def _scalars(text: str) -> Iterator[_Scalar]:
-    """Strings and numbers of a valid JSON object, in order; those of an array under the array's key.
+    """Strings and numbers of a valid JSON object, in order; those of an array under the array's key; nulls are
+    none.
 
     A number's end includes the delimiter: the token that holds it decided that no digit follows.
     """
@@ -209,7 +211,7 @@ def _scalars(text: str) -> Iterator[_Scalar]:
             depth += 1 if token[0] in "{[" else -1
         elif depth == 1 and following[0] == ":":
             key = token
-        elif token[0] not in ":,":
+        elif token[0] not in (":", ",", "null"):
             is_text = token[0].startswith('"')
             surface = json.loads(token[0]) if is_text else token[0]
             end = token.end() if is_text else token.end() + 1

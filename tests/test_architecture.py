@@ -13,7 +13,9 @@ import extractor
 
 PACKAGE = Path(extractor.__path__[0])
 # Nouns and files that every stage may know.
-SHARED = {"records", "errors", "config", "schema", "attribute", "taxonomy", "datafile", "prompt", "constraint"}
+SHARED = {
+    *("records", "errors", "config", "schema", "attribute", "taxonomy", "datafile", "prompt", "constraint", "chunks")
+}
 # Stage -> modules that it alone is split into.
 STAGES = {
     "read": {"rows"},

@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from strategies import products, schema_of, schemas, texts
 
 from extractor.attribute import Attribute
-from extractor.constraint import compile_attributes, compile_choice, find_numbers, split_chunks
+from extractor.chunks import split_chunks
+from extractor.constraint import compile_attributes, compile_choice, find_numbers
 from extractor.errors import ConfigError
 from extractor.ground import ground
 from extractor.records import AttributeValue, Completion, Constraint, Product

@@ -215,6 +215,8 @@ def test_relations_come_from_the_schemas() -> None:
 
 # ---- merge and undo
 
+# An example opens graphs and runs dozens of SQL statements.
+FEW = settings(deadline=None, max_examples=15)
 PRODUCTS = ("a", "b", "c")
 SPELLINGS = ("Sony", "SONY", "sony", "LG")
 
@@ -246,7 +248,7 @@ def write_runs(folder: Path, runs: dict[str, tuple[Outcome, ...]]) -> list[Path]
     return [write_run(folder / run_id, run_id, outcomes) for run_id, outcomes in runs.items()]
 
 
-@settings(deadline=None, max_examples=40)
+@FEW
 @given(runs=some_runs, data=st.data())
 def test_order_and_repetition_of_runs_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, runs: dict[str, tuple[Outcome, ...]], data: st.DataObject
@@ -256,13 +258,13 @@ def test_order_and_repetition_of_runs_change_nothing(
     with in_memory() as once, in_memory() as other:
         merge_runs(folders, once, RELATIONS)
         for folder in again:
-            merge_runs([folder], other, RELATIONS, batch_statements=3)
+            merge_runs([folder], other, RELATIONS, batch_statements=8)
         assert snapshot(once) == snapshot(other)
         assert list(problems(once)) == []
         assert all(m.change.added == m.change.removed == 0 for m in merge_runs(folders, once, RELATIONS))
 
 
-@settings(deadline=None, max_examples=40)
+@FEW
 @given(runs=some_runs, last=one_run)
 def test_undo_restores_what_was_before(
     tmp_path_factory: pytest.TempPathFactory, runs: dict[str, tuple[Outcome, ...]], last: tuple[Outcome, ...]
@@ -276,7 +278,7 @@ def test_undo_restores_what_was_before(
         assert snapshot(store) == before
 
 
-@settings(deadline=None, max_examples=40)
+@FEW
 @given(first=one_run, second=one_run)
 def test_a_run_says_what_its_folder_says_now(
     tmp_path_factory: pytest.TempPathFactory, first: tuple[Outcome, ...], second: tuple[Outcome, ...]
@@ -472,7 +474,7 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     out = tmp_path / "it's out"
     export(graph, "parquet", out)
     tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
-    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 9, "edges": 9, "statements": 11}
+    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 10, "edges": 9, "statements": 11}
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
     assert {row["id"] for row in tables["statements"]} == set(facts.statements)

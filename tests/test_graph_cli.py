@@ -46,7 +46,8 @@ def test_merge_says_what_changed_and_merging_again_changes_nothing(tmp_path: Pat
 
 def test_merge_notes_a_half_written_line(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", "r1", [SONY])
-    (run / "outcomes.jsonl").open("a").write('{"prod')
+    with (run / "outcomes.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write('{"prod')
     code, _, err = graph("merge", run, "--graph", tmp_path / "g.duckdb")
     assert (code, err) == (
         0,

@@ -214,13 +214,20 @@ def test_parquet(tmp_path: Path) -> None:
             "id": [1, 2, 3],
             "title": ["TV", None, "PC"],
             "rating": [4.5, 3.0, float("nan")],
+            "seen": pa.array([1_000_000_001, None, None], pa.timestamp("ns")),
             "attributes": pa.array([[("Size", '65"')], [], None], pa.map_(pa.string(), pa.string())),
         }
     )
     pq.write_table(table, tmp_path / "feed.parquet", row_group_size=2)
     assert read(str(tmp_path / "feed.parquet")) == [
-        Product("1", "TV", attributes={"Size": ('65"',)}, facts={"rating": "4.5"}, where="feed.parquet:1"),
-        Unreadable("2", "feed.parquet:2", "no title; the record has id, title, rating, attributes"),
+        Product(
+            "1",
+            "TV",
+            attributes={"Size": ('65"',)},
+            facts={"rating": "4.5", "seen": "1970-01-01 00:00:01"},
+            where="feed.parquet:1",
+        ),
+        Unreadable("2", "feed.parquet:2", "no title; the record has id, title, rating, seen, attributes"),
         Product("3", "PC", where="feed.parquet:3"),
     ]
 

@@ -14,7 +14,7 @@ from strategies import schema_of, schemas, texts
 
 from extractor.attribute import Attribute
 from extractor.records import Completion, Reason, Rejection, TokenLogprob
-from extractor.schema import CategorySchema
+from extractor.schema import CategorySchema, schema_from_names
 from extractor.validate import Candidate, Validated, needs_repair, parse_choice, validate
 
 BRAND = Attribute("brand", "Brand", "")
@@ -119,7 +119,6 @@ def test_useless_answers_give_one_rejection(completion: Completion, reason: Reas
     [
         ('"brand":7', '7 breaks type "string"'),
         ('"brand":""', '"" breaks minLength 1'),
-        ('"brand":null', 'null breaks type "string"'),
         ('"brand":{"name":"Sony"}', 'an object breaks type "string"'),
         (f'"brand":"{"w" * 101}"', f'"{"w" * 79}... breaks maxLength 100'),
         ('"fit":"tight"', '"tight" breaks enum ["slim", "loose"]'),
@@ -236,3 +235,10 @@ def test_any_answer_is_judged(schema: CategorySchema, text: str) -> None:
 )
 def test_choice(completion: Completion, choice: tuple[str, float] | None) -> None:
     assert parse_choice(completion) == choice
+
+
+def test_null_means_not_stated() -> None:
+    schema = schema_from_names("s", ["brand", "color"])
+    validated = validate(Completion('{"brand":null,"color":"red"}'), schema, "1")
+    assert [(c.attribute, c.surface) for c in validated.candidates] == [("color", "red")]
+    assert validated.rejections == ()

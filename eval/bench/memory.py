@@ -92,7 +92,7 @@ def in_a_child(feed: Path, profile: Path | None) -> dict[str, Any]:
 
 def measure(feed: Path, profile: Path | None) -> dict[str, Any]:
     """What one run costs this process."""
-    profiler = cProfile.Profile(time.process_time) if profile else None
+    profiler = cProfile.Profile() if profile else None
     with profiler or nullcontext():
         figures = timed_run(feed, feed.parent / "run", feed.parent / "graph.duckdb")
     if profiler and profile:

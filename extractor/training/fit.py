@@ -12,7 +12,8 @@ import math
 import random
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -323,26 +324,14 @@ def fit(recipe: Recipe, data: Path, out: Path, *, report: Callable[[dict[str, An
     start = resume(out / "checkpoint.pt", recipe, model, optimizer, device)
     batches = Batches(recipe, data, tokenizer)
     model.train()
+    steps = range(start, recipe.train.steps)
     clock, seen = time.monotonic(), 0
-    for step in range(start, recipe.train.steps):
-        batch = batches(step).to(device)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step, recipe.train)
-        with torch.autocast(device, dtype=torch.bfloat16):
-            loss, answer_loss = loss_of(
-                model, batch, recipe.train.text_loss * (1 - step / recipe.train.steps)
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+    for step, batch in zip(steps, prepared(batches, steps), strict=True):
+        loss, answer_loss = take_step(model, optimizer, batch.to(device), step, recipe.train)
         seen += batch.tokens.numel()
         if (step + 1) % recipe.train.log_every == 0:
-            line = {"step": step + 1, "steps": recipe.train.steps, "loss": round(loss.item(), 4)}
-            line |= {
-                "answer_loss": round(answer_loss.item(), 4),
-                "tokens_per_s": round(seen / (time.monotonic() - clock)),
-            }
+            line = {"step": step + 1, "steps": recipe.train.steps, "loss": loss, "answer_loss": answer_loss}
+            line["tokens_per_s"] = round(seen / (time.monotonic() - clock))
             with (out / "loss.jsonl").open("a") as curve:
                 curve.write(json.dumps(line) + "\n")
             report(line)
@@ -350,6 +339,33 @@ def fit(recipe: Recipe, data: Path, out: Path, *, report: Callable[[dict[str, An
         if (step + 1) % recipe.train.checkpoint_every == 0:
             checkpoint(out / "checkpoint.pt", recipe, model, optimizer, step + 1)
     return save(model, tokenizer, out / "model")
+
+
+def prepared(batches: Callable[[int], Batch], steps: Iterable[int]) -> Iterator[Batch]:
+    """The batches of the steps; the next one is made in a thread while this one is learned from."""
+    with ThreadPoolExecutor(1) as thread:
+        coming: Future[Batch] | None = None
+        for step in steps:
+            current, coming = coming, thread.submit(batches, step)
+            if current:
+                yield current.result()
+        if coming:
+            yield coming.result()
+
+
+def take_step(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Batch, step: int, train: TrainRecipe
+) -> tuple[float, float]:
+    """One optimizer step; returns the loss and the answer's part of it, rounded to 4 places."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate(step, train)
+    with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16):
+        loss, answer_loss = loss_of(model, batch, train.text_loss * (1 - step / train.steps))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return round(loss.item(), 4), round(answer_loss.item(), 4)
 
 
 def load_or_fit_tokenizer(recipe: Recipe, data: Path, out: Path) -> PreTrainedTokenizerFast:
