@@ -235,9 +235,10 @@ def _most_characters(slots: Sequence[_Slot], items: int, words: _Words, budget: 
 
 
 def _limited(slots: Sequence[_Slot], characters: int, items: int) -> list[_Slot]:
+    # Not by `replace`, which would be a third of a run's time without a model.
     return [
-        replace(slot, characters=min(slot.characters, characters), items=min(slot.items, items))
-        for slot in slots
+        _Slot(s.key, min(s.items, items), min(s.characters, characters), s.literals, s.literal_bytes)
+        for s in slots
     ]
 
 

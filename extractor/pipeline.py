@@ -192,7 +192,7 @@ class Extractor:
             rejections=tuple(draft.rejections),
             feed=_feed(product),
             usage=draft.usage,
-            made_by=self._made_by(draft.schema),
+            made_by=self.made_by(draft.schema),
         )
 
     def _values(self, draft: _Draft) -> tuple[AttributeValue, ...]:
@@ -210,20 +210,19 @@ class Extractor:
             draft.rejections += [problem] if problem else []
         return drop_duplicates(values)
 
-    def made_by(self) -> MadeBy:
-        """What is the same for all products of a run; an Outcome adds its schema."""
+    def made_by(self, schema: CategorySchema | None = None) -> MadeBy:
+        """What shaped an Outcome; without a schema, what is the same for all products of a run."""
         prompt = self.prompts["attributes"]
         return MadeBy(
             prompt=prompt.id,
             prompt_hash=prompt.hash,
+            schema=schema.id if schema else "",
+            schema_hash=schema.hash if schema else "",
             model=self.engine.model.id,
             model_hash=self.engine.model.hash,
             engine=self.engine.name,
             version=__version__,
         )
-
-    def _made_by(self, schema: CategorySchema) -> MadeBy:
-        return replace(self.made_by(), schema=schema.id, schema_hash=schema.hash)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,11 @@ def task_of(request: Request) -> Task:
     return "repair" if "Refused answer:" in prompt_text(request) else "attributes"
 
 
+def tasks_of(engine: ScriptedEngine) -> list[tuple[Task, str]]:
+    """Task and product id of every request so far."""
+    return [(task_of(request), request.id) for request in engine.calls]
+
+
 def prompt_text(request: Request) -> str:
     """What the model reads last."""
     last = request.prompt[-1]

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import cycle
 
 import pytest
-from answers import answering, prompt_text, task_of
+from answers import answering, prompt_text, tasks_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import clean_texts, texts
@@ -55,10 +55,6 @@ def extractor(engine: ScriptedEngine, *, schema_id: str | None = None) -> Extrac
 
 def extract(engine: ScriptedEngine, *records: Product | Unreadable) -> list[Outcome]:
     return extractor(engine).extract(records)
-
-
-def tasks(engine: ScriptedEngine) -> list[tuple[str, str]]:
-    return [(task_of(request), request.id) for request in engine.calls]
 
 
 def found(outcome: Outcome) -> list[tuple[str, str]]:
@@ -118,7 +114,7 @@ def test_requests_of_one_category_are_sent_together() -> None:
     ]
     engine = answering({})
     assert [outcome.product_id for outcome in extract(engine, *records)] == [record.id for record in records]
-    assert [name for _, name in tasks(engine)] == ["0-tee", "1-tee", "2-tee", "0-tv", "1-tv", "2-tv"]
+    assert [name for _, name in tasks_of(engine)] == ["0-tee", "1-tee", "2-tee", "0-tv", "1-tv", "2-tv"]
 
 
 def test_quantities_get_their_unit() -> None:
@@ -184,8 +180,8 @@ def test_a_bad_answer_is_repaired_once_then_rejected(
     engine = answering({"tv": answer, "tee": '{"size":"Large"}'})
     tv, tee = extract(engine, TV, TEE)
     assert (tv.values, reasons(tv)) == ((), expected)
-    assert tasks(engine).count(("repair", "tv")) == int(repaired)
-    assert ("repair", "tee") not in tasks(engine)
+    assert tasks_of(engine).count(("repair", "tv")) == int(repaired)
+    assert ("repair", "tee") not in tasks_of(engine)
     assert found(tee) == [("size", "Large")]
 
 
@@ -232,7 +228,7 @@ def test_a_title_that_does_not_fit_is_told_and_the_others_go_on() -> None:
     assert reasons(outcomes[0]) == [(None, Reason.TOO_LONG)]
     assert "1,000,003 characters; 8,192 tokens fit" in outcomes[0].rejections[0].detail
     assert found(outcomes[1]) == [("brand", "Sony")]
-    assert ("attributes", "long") not in tasks(engine)
+    assert ("attributes", "long") not in tasks_of(engine)
 
 
 @pytest.mark.parametrize("description", ["filler " * 20_000, "\N{CJK UNIFIED IDEOGRAPH-6771}" * 100_000])
@@ -267,7 +263,7 @@ def test_the_model_is_not_asked_where_words_are_clear() -> None:
     engine = answering({})
     [tv, nothing] = extract(engine, TV, Product("zorbo", "Zorbo 3000"))
     assert (tv.category.id, nothing.category) == ("electronics.tv_video.televisions", UNKNOWN_CATEGORY)
-    assert [task for task, _ in tasks(engine)] == ["attributes", "attributes"]
+    assert [task for task, _ in tasks_of(engine)] == ["attributes", "attributes"]
     assert nothing.made_by.schema == "base"
 
 
@@ -275,7 +271,7 @@ def test_the_model_chooses_among_the_candidates() -> None:
     assert decide(shipped()[1].candidates(UNCLEAR)) is None
     engine = answering({}, categories={"lamp": '"Cups & mugs"'})
     [outcome] = extract(engine, UNCLEAR)
-    assert tasks(engine) == [("route", "lamp"), ("attributes", "lamp")]
+    assert tasks_of(engine) == [("route", "lamp"), ("attributes", "lamp")]
     offered = engine.calls[0].constraint.json_schema["enum"]
     assert "Cups & mugs" in offered
     assert offered[-1] == "unknown"

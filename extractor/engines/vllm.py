@@ -10,9 +10,13 @@ vLLM runs the model in a process of its own, started afresh: a script that opens
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import replace
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,8 @@ STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
 # Probabilities after the grammar's mask: a forced token then weighs nothing.
 LOGPROBS_MODE = "processed_logprobs"
 MAX_LOGPROBS = 1
+
+_LOOK_S = 1.0
 
 
 def environment(given: Mapping[str, str], *, local: bool, log_level: str = "ERROR") -> dict[str, str]:
@@ -69,7 +75,9 @@ def open_with(settings: EngineSettings) -> VllmEngine:
     import vllm
 
     try:
-        return VllmEngine(vllm.LLM(**_arguments(model)), model)
+        before = active_children()
+        llm = vllm.LLM(**_arguments(model))
+        return VllmEngine(llm, model, [child for child in active_children() if child not in before])
     except Exception as error:
         raise EngineError(f"vllm: cannot start {model.source} ({one_line(error)})") from error
 
@@ -91,13 +99,14 @@ def _arguments(model: ModelInfo) -> dict[str, Any]:
 
 
 class VllmEngine:
-    """An `Engine` over a `vllm.LLM`."""
+    """An `Engine` over a `vllm.LLM` and the processes that it started."""
 
     name = "vllm"
 
-    def __init__(self, llm: Any, model: ModelInfo) -> None:
+    def __init__(self, llm: Any, model: ModelInfo, processes: Sequence[BaseProcess]) -> None:
         self.model = model
         self._llm = llm
+        self._processes = processes
         self._tokenizer = llm.get_tokenizer()
 
     def count_tokens(self, prompt: str | tuple[Message, ...]) -> int:
@@ -132,16 +141,28 @@ class VllmEngine:
         return str(id_).partition("-")[0]
 
     def _outputs(self) -> dict[str, Any]:
+        """Outputs by id. vLLM waits for ever if its process is killed (out of memory, say), so look after it."""
+        waiting: Future[list[Any]] = Future()
+        threading.Thread(target=_wait, args=(self._llm, waiting), daemon=True).start()
+        while not wait([waiting], timeout=_LOOK_S).done:
+            if not all(process.is_alive() for process in self._processes):
+                raise self._dead("its process was killed, perhaps for its memory")
         try:
-            outputs = self._llm.wait_for_completion(use_tqdm=False)
+            return {output.request_id: output for output in waiting.result()}
         except Exception as error:
             raise self._dead(error) from error
-        return {output.request_id: output for output in outputs}
 
-    def _dead(self, error: Exception) -> EngineError:
+    def _dead(self, error: object) -> EngineError:
         return EngineError(
             f"vllm: {self.model.id} died ({one_line(error)}); run the same command again to go on"
         )
+
+
+def _wait(llm: Any, waiting: Future[list[Any]]) -> None:
+    try:
+        waiting.set_result(llm.wait_for_completion(use_tqdm=False))
+    except BaseException as error:
+        waiting.set_exception(error)
 
 
 def sampling(constraint: Constraint) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from extractor.errors import ConfigError
@@ -36,7 +36,11 @@ SPECIAL = (PAD, END, "<|category|>", "<|attrs|>", "<|options|>", "<|text|>", "<|
 JOINTS = ('{"', '":"', '","', '"}', "{}")
 SHARD = "15MB"
 # Examples drawn per batch, to find some of one length; and the grid of lengths (few shapes keep kernels cached).
-POOL, LENGTH_STEP = 256, 16
+POOL, LENGTH_STEP = 128, 16
+# The listing's own words are learned from so many positions a batch: each costs a softmax over the vocabulary.
+TEXT_POSITIONS = 512
+# Answer positions are padded to a multiple, again for few shapes.
+ANSWER_STEP = 256
 
 
 class _Strict(BaseModel):
@@ -221,7 +225,7 @@ class Batches:
         longest = rng.randrange(len(pool))
         length = -(-len(pool[longest].ids) // LENGTH_STEP) * LENGTH_STEP
         rows = pool[max(0, longest + 1 - train.batch_tokens // length) : longest + 1]
-        return collate(rows, length, self.tokenizer.pad_token_id)
+        return collate(rows, length, self.tokenizer.pad_token_id, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ class Batch:
         return Batch(*(part.to(device) for part in (self.tokens, self.text, self.answer, self.pairs)))
 
 
-def collate(rows: Sequence[Row], length: int, pad: int) -> Batch:
+def collate(rows: Sequence[Row], length: int, pad: int, rng: random.Random) -> Batch:
     tokens = torch.full((len(rows), length), pad, dtype=torch.long)
     text: list[int] = []
     answer: list[int] = []
@@ -252,6 +256,7 @@ def collate(rows: Sequence[Row], length: int, pad: int) -> Batch:
         text += range(first + row.text_start, first + row.answer_start)
         pairs += [(len(answer) + i, token) for i, step in enumerate(row.allowed) for token in step]
         answer += range(first + row.answer_start, first + len(row.ids))
+    text = rng.sample(text, min(TEXT_POSITIONS, len(text)))
     return Batch(tokens, torch.tensor(text), torch.tensor(answer), torch.tensor(pairs).reshape(-1, 2))
 
 
@@ -277,9 +282,10 @@ def new_model(recipe: ModelRecipe, vocab_size: int, end: int, pad: int) -> Llama
 
 def loss_of(model: LlamaForCausalLM, batch: Batch, text_weight: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss to train on, and the part of it that the answers have: mean nats per token among the allowed ones."""
-    hidden = model.model(input_ids=batch.tokens[:, :-1]).last_hidden_state.flatten(0, 1)
+    hidden = model.model(input_ids=batch.tokens[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
     target = batch.tokens[:, 1:].flatten()
-    logits = model.lm_head(hidden[batch.answer]).float()
+    padding = -len(batch.answer) % ANSWER_STEP
+    logits = model.lm_head(pad(hidden[batch.answer], (0, 0, 0, padding)))[: len(batch.answer)].float()
     allowed = torch.zeros_like(logits, dtype=torch.bool)
     allowed[batch.pairs[:, 0], batch.pairs[:, 1]] = True
     allowed |= ~allowed.any(dim=1, keepdim=True)
