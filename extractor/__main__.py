@@ -13,7 +13,7 @@ from extractor.errors import ExtractorError
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, by default that of this process, and exit; what a user did wrong is one line on stderr."""
     try:
-        sys.exit(app(arguments, standalone_mode=False))
+        sys.exit(app(arguments, prog_name="extractor", standalone_mode=False))
     except ExtractorError as error:
         _fail(str(error), error.exit_code)
     except Exception as error:

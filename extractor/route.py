@@ -122,7 +122,7 @@ def chosen(candidates: Sequence[Candidate], option: str, confidence: float) -> C
 def words(text: str) -> tuple[str, ...]:
     """Casefolded words without accents; a plural s is dropped, so that "Watches" finds "watch"."""
     plain = text.casefold()
-    if not plain.isascii():  # few titles are not: the others are spared a look at every character
+    if not plain.isascii():  # ASCII has no accents: most titles are spared a look at every character
         decomposed = unicodedata.normalize("NFKD", plain)
         plain = "".join(char for char in decomposed if not unicodedata.combining(char))
     return tuple(_singular(word) for word in _WORD.findall(plain))

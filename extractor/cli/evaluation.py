@@ -26,8 +26,11 @@ class Protocol(StrEnum):
 @app.command("list")
 def list_(suites: Suites = SUITES) -> None:
     """Suites and what they are."""
+    from extractor.errors import ConfigError
     from extractor.evaluation.suite import load_suite
 
+    if not suites.is_dir():
+        raise ConfigError(f"{suites}: no such folder; give the one that holds suite files with --suites")
     for path in sorted(suites.glob("*.toml")):
         typer.echo(f"{path.stem:10} {load_suite(suites, path.stem).about}")
 
