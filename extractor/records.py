@@ -14,7 +14,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 How = Literal["span", "choice", "derived"]
-Source = Literal["title", "description", "feed"]
+# "taxonomy": where a product's category was chosen, not read.
+Source = Literal["title", "description", "feed", "taxonomy"]
 Role = Literal["system", "user", "assistant"]
 
 
@@ -327,7 +328,10 @@ class Statement:
     @property
     def id(self) -> str:
         """Hash of what it states and of where it comes from; confidence and rank are not part of it."""
-        key = repr((self.subject, self.predicate, self.object, self.provenance))
+        said = self.provenance
+        span = (said.span.start, said.span.end) if said.span else None
+        origin = (said.run, said.product, said.source, span, said.quote, said.prompt, said.schema, said.model)
+        key = repr((self.subject, self.predicate, self.object, *origin))
         return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
 
 

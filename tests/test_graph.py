@@ -111,7 +111,7 @@ def test_what_an_outcome_says() -> None:
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
     text, feed = (MADE_BY.prompt, MADE_BY.schema, MADE_BY.model), ("", "", "")
-    route = Provenance("r1", "x", "title", None, "", "", "taxonomy", "")
+    route = Provenance("r1", "x", "taxonomy", None, "", "", "", "")
 
     def origin(source: Any, span: Span | None, made_by: tuple[str, str, str]) -> Provenance:
         return Provenance("r1", "x", source, span, span.slice(TITLE) if span else "", *made_by)

@@ -130,10 +130,10 @@ def _category(outcome: Outcome, product: Node, run_id: str) -> Iterator[_Said]:
     if not category.path:
         return
     branch = _branch(category.id, category.path)
-    origin = _origin(run_id, outcome.product_id, "title", schema="taxonomy")
+    origin = _origin(run_id, outcome.product_id, "taxonomy")
     yield product, "in_category", branch[-1], category.confidence, origin
     # A run says once what lies above a category, not once for each product in it.
-    origin = _origin(run_id, "", "title", schema="taxonomy")
+    origin = _origin(run_id, "", "taxonomy")
     for parent, child in pairwise(branch):
         yield child, "subcategory_of", parent, 1.0, origin
 
@@ -178,9 +178,9 @@ def _literal(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _origin(run_id: str, product_id: str, source: Source, *, schema: str = "") -> Provenance:
+def _origin(run_id: str, product_id: str, source: Source) -> Provenance:
     """Origin of what no model read from the text."""
-    return Provenance(run_id, product_id, source, None, "", "", schema, "")
+    return Provenance(run_id, product_id, source, None, "", "", "", "")
 
 
 @lru_cache(maxsize=65_536)

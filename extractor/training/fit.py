@@ -172,12 +172,26 @@ class Row:
 
 
 def marks_of(tokenizer: PreTrainedTokenizerFast) -> Marks:
-    """Ids of the structure, under this tokenizer."""
+    """Vocabulary and structure under this tokenizer."""
     space, newline = (tokenizer(char, add_special_tokens=False)["input_ids"][0] for char in " \n")
-    spelled = ("<|attrs|>", "|", "<|text|>", "<|json|>"), JOINTS
-    names, bar, text, answer = tokenizer.convert_tokens_to_ids(list(spelled[0]))
-    opening, colon, comma, close, empty = tokenizer.convert_tokens_to_ids(list(spelled[1]))
-    return Marks(names, bar, text, answer, space, newline, opening, colon, comma, close, empty)
+    names, bar, text, brace, quote = tokenizer.convert_tokens_to_ids(["<|attrs|>", "|", "<|text|>", "{", '"'])
+    opening, colon, comma, close, empty = tokenizer.convert_tokens_to_ids(list(JOINTS))
+    return Marks(
+        ids=tokenizer.get_vocab(),
+        tokens=tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))),
+        names=names,
+        bar=bar,
+        text=text,
+        space=space,
+        newline=newline,
+        open=opening,
+        colon=colon,
+        comma=comma,
+        close=close,
+        empty=empty,
+        brace=brace,
+        quote=quote,
+    )
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerFast, marks: Marks) -> Row:

@@ -3,24 +3,32 @@
 Decoding chooses among the words of one listing, not among the whole vocabulary (constraint.py). Training under
 the same choice spends nothing on ruling out what cannot be said: the loss at a step is taken over the allowed
 tokens only. This is the grammar at the level of tokens: a key continues one of the names, a value continues a
-stretch of the text, either may end where it may end. Knows no tokenizer and no model.
+stretch of the text, either may end where it may end. A grammar knows no canonical spelling: every token that
+is a prefix of what may follow is allowed ("S", "Sa" and "San" where "Sanuk" is), so all of them are ruled out
+here as well; leaving them free made the model start words in spellings that it had never continued (eval/LOG.md).
+Knows no model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+# Longest token looked for, in characters.
+MAX_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Ids of the tokens that structure prompt and answer."""
+    """The vocabulary, and the ids of the tokens that structure prompt and answer."""
 
+    # Token -> id, and back; byte-level spelling.
+    ids: Mapping[str, int]
+    tokens: Sequence[str]
     names: int  # <|attrs|>
     bar: int  # | between names
     text: int  # <|text|>
-    answer: int  # <|json|>
     space: int
     newline: int
     open: int  # {"
@@ -28,39 +36,63 @@ class Marks:
     comma: int  # ","
     close: int  # "}
     empty: int  # {}
+    brace: int  # {
+    quote: int  # "
 
 
 def allowed(head: Sequence[int], tail: Sequence[int], marks: Marks) -> list[tuple[int, ...]]:
     """For each token of `tail` the ids that could stand in its place; empty where anything could.
 
     Args:
-        head: Prompt ids, up to and with `marks.answer`.
+        head: Prompt ids, up to the token after which the answer begins.
         tail: Answer ids; an object of strings is followed, anything else is left free.
         marks: Ids of structure.
     """
     if marks.names not in head or tail[0] not in (marks.open, marks.empty):
         return [()] * len(tail)
     at, text_at = head.index(marks.names), head.index(marks.text)
-    names, text = head[at + 1 : text_at], head[text_at + 1 : -1]
-    starts = {0} | {i + 1 for i, token in enumerate(names[:-1]) if token == marks.bar}
-    words = {i for i, token in enumerate(text) if token not in (marks.space, marks.newline)}
-    steps: list[tuple[int, ...]] = [(marks.open, marks.empty)]
-    in_key, places, begun = True, starts, False
+    keys = _Source(head[at + 1 : text_at], marks, {marks.bar})
+    values = _Source(head[text_at + 1 : -1], marks, {marks.newline})
+    starts = {0} | {i + 1 for i, token in enumerate(keys.ids) if token == marks.bar}
+    words = {i for i, token in enumerate(values.ids) if token not in (marks.space, marks.newline)}
+    steps: list[tuple[int, ...]] = [(marks.open, marks.empty, marks.brace)]
+    source, places = keys, starts
+    ends: tuple[int, ...] = ()
     for previous, token in pairwise(tail):
-        if previous in (marks.open, marks.comma):
-            in_key, places, begun = True, starts, False
-        elif previous == marks.colon:
-            in_key, places, begun = False, words, False
-        elif previous in (marks.close, marks.empty):
+        if previous in (marks.close, marks.empty):
             steps.append(())
             continue
+        if previous in (marks.open, marks.comma):
+            source, places, ends = keys, starts, ()
+        elif previous == marks.colon:
+            source, places, ends = values, words, ()
         else:
-            source = names if in_key else text
-            places = {i + 1 for i in places if source[i] == previous and i + 1 < len(source)}
-            begun = True
-        source = names if in_key else text
-        ends = (marks.colon,) if in_key else (marks.comma, marks.close)
-        options = {source[i] for i in places} - {marks.newline, marks.bar if in_key else marks.newline}
-        options |= set(ends) if begun else set()
-        steps.append(tuple(sorted(options)) if token in options else ())
+            places = {i + 1 for i in places if i < len(source.ids) and source.ids[i] == previous}
+            ends = (marks.colon, marks.quote) if source is keys else (marks.comma, marks.close, marks.quote)
+        options = {option for place in places for option in source.spellings(place)}.union(ends)
+        steps.append(tuple(options) if token in options else ())
     return steps
+
+
+class _Source:
+    """A run of prompt tokens that keys or values are copied from."""
+
+    def __init__(self, ids: Sequence[int], marks: Marks, barred: set[int]) -> None:
+        self.ids = ids
+        self._marks, self._barred = marks, barred
+        self._spellings: dict[int, list[int]] = {}
+
+    def spellings(self, place: int) -> list[int]:
+        """Ids of all tokens with which the text from `place` on can begin."""
+        if place not in self._spellings:
+            self._spellings[place] = self._look_up(place)
+        return self._spellings[place]
+
+    def _look_up(self, place: int) -> list[int]:
+        ahead = ""
+        for token in self.ids[place:]:
+            if token in self._barred or len(ahead) >= MAX_TOKEN:
+                break
+            ahead += self._marks.tokens[token]
+        prefixes = (ahead[:length] for length in range(1, min(len(ahead), MAX_TOKEN) + 1))
+        return [self._marks.ids[prefix] for prefix in prefixes if prefix in self._marks.ids]

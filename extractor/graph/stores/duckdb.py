@@ -63,6 +63,8 @@ CREATE VIEW edges AS
 _NODES = f"""
 WITH spelled AS (
     SELECT object AS id, label, count(*) AS times FROM statements GROUP BY ALL
+    UNION ALL -- a category that only its branch still mentions: nothing spells it but its id
+    SELECT DISTINCT subject, split_part(subject, '.', -1), 0 FROM statements WHERE product = ''
 ), labelled AS (
     SELECT id, first(label ORDER BY times DESC, label) AS label FROM spelled GROUP BY id
     UNION ALL
