@@ -219,6 +219,8 @@ def _fitted(slots: Sequence[_Slot], words: _Words, max_tokens: int, schema_id: s
             f"{schema_id}: its {len(slots)} attributes do not fit an answer of {max_tokens} tokens;"
             f" raise max_tokens to {least + _END_TOKENS} or more, or take a smaller schema"
         )
+    if _size(slots, words) <= budget:  # most listings: nothing to limit
+        return list(slots)
     for items in _ITEM_LIMITS:
         if _size(_limited(slots, _ROOMY_CHARACTERS, items), words) <= budget:
             break

@@ -17,6 +17,7 @@ from extractor.config import RunConfig
 from extractor.engines import Engine, open_engine
 from extractor.errors import FeedError
 from extractor.journal import Journal, Summary
+from extractor.journal.manifest import refuse_foreign
 from extractor.normalize import load_units
 from extractor.pipeline import Extractor, attributes_prompt, prompt_ids
 from extractor.prompt import PromptTemplate, load_prompt
@@ -110,6 +111,7 @@ def check(config: RunConfig) -> tuple[SchemaStore, Taxonomy]:
         store.by_id(config.schema_id)
     if config.prompt:
         attributes_prompt(load_prompt(config.prompt, prompts_folder()).id)
+    refuse_foreign(config.out)
     return store, taxonomy
 
 

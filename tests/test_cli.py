@@ -11,6 +11,7 @@ import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import pytest
@@ -101,6 +102,33 @@ def test_options_of_a_run(tmp_path: Path, feed: str) -> None:
     [first, *_, last] = read_outcomes(tmp_path / "b")
     assert (first.title, first.feed["facts"]["note"]) == ("Black.", ROWS[0]["title"])
     assert (first.made_by.schema, last.rejections[0].reason) == ("base", "UNREADABLE")
+
+
+def test_a_terminal_gets_a_bar(tmp_path: Path, feed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ended = command("run", feed, "--out", tmp_path / "run", "--engine", "scripted", "--json")
+    assert (ended.code, "5/5" in ended.err, "products/s" in ended.err) == (0, True, True)
+    assert json.loads(ended.out)["outcomes"] == 5
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path, feed: str) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    content = Path(feed).read_bytes()
+    writer = Thread(target=lambda: pipe.write_bytes(content))
+    writer.start()
+    ended = command("run", pipe, "--out", tmp_path / "run", "--engine", "scripted")
+    writer.join()
+    assert (ended.code, ended.err[:10]) == (0, "5 products")
+
+
+def test_demo(tmp_path: Path) -> None:
+    ended = command("demo", "--out", tmp_path / "demo.1", "--engine", "scripted")
+    assert (ended.code, ended.out) == (0, "")
+    assert "What is in the graph" in ended.err
+    report, graph = tmp_path / "demo.1" / "report.html", tmp_path / "demo.1.duckdb"
+    assert ended.err.endswith(f"\nReport: {report}   graph: {graph}\n")
+    assert report.exists() and graph.exists()
 
 
 def test_settings_may_stand_in_a_file(tmp_path: Path, feed: str) -> None:

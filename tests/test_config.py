@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> Path:
 def test_defaults() -> None:
     config = load_config(None, {"feeds": ("feed.jsonl",), "out": Path("run1")})
     assert config == RunConfig(feeds=("feed.jsonl",), out=Path("run1"))
-    assert (config.engine, config.schema_id, config.limit, config.batch_size) == ("auto", "auto", None, 512)
+    assert (config.engine, config.schema_id, config.limit, config.batch_size) == ("auto", "auto", None, 1024)
 
 
 def test_options_win_over_the_file(tmp_path: Path) -> None:

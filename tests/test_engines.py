@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -235,24 +237,50 @@ def test_counts_tokens(engine: Engine) -> None:
     assert engine.count_tokens(CHAT.prompt) > 0
 
 
+class StuckLLM:
+    """vLLM as it is once its process was killed: it takes requests and never answers."""
+
+    llm_engine = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda: None))
+
+    def get_tokenizer(self) -> WordTokenizer:
+        return WordTokenizer(None)
+
+    def enqueue(self, *_: object, **__: object) -> list[str]:
+        return ["0-abcdefgh"]
+
+    def wait_for_completion(self, **_: object) -> list[object]:
+        time.sleep(3600)
+        return []
+
+
 @pytest.mark.engine
 @lenient
-def test_vllm_that_died_is_an_engine_error(tiny: Path) -> None:
-    import psutil
+def test_vllm_whose_process_was_killed_is_an_engine_error() -> None:
+    from extractor.engines.vllm import VllmEngine
 
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
-    engine = open_engine("vllm", model=str(tiny))
-    try:
-        for child in psutil.Process().children(recursive=True):
-            if child.pid not in before and "resource_tracker" not in " ".join(child.cmdline()):
-                child.kill()
-        with pytest.raises(EngineError, match=r"vllm: tiny died .* run the same command again") as caught:
-            engine.generate([SONY])
-        assert not caught.value.retryable
-        with pytest.raises(EngineError):
-            engine.generate([SONY])
-    finally:
-        engine.close()
+    process = get_context("spawn").Process(target=time.sleep, args=(3600,), daemon=True)
+    process.start()
+    engine = VllmEngine(StuckLLM(), ModelInfo("tiny", "0", 512), [process])
+    process.kill()
+    process.join()
+    with pytest.raises(EngineError, match=r"vllm: tiny died .* run the same command again") as caught:
+        engine.generate([SONY])
+    assert not caught.value.retryable
+    engine.close()
+    engine.close()
+
+
+def test_processes_do_not_outlive_the_one_that_they_are_tied_to() -> None:
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "from extractor.engines.lifeline import Lifeline\n"
+        "sleeper = subprocess.Popen(['sleep', '3600'])\n"
+        "lifeline = Lifeline([sleeper.pid])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # Returns at the end of the output, that is once the sleeper, who shares it, is gone.
+    killed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
 
 
 # --- opening ------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.engines import EngineSettings
+from extractor.engines.lifeline import Lifeline
 from extractor.engines.model import ModelInfo, load_model_info
 from extractor.engines.tokens import align_tokens, encode_prompt, failed, one_line, with_latency
 from extractor.errors import ConfigError, EngineError
@@ -107,6 +108,7 @@ class VllmEngine:
         self.model = model
         self._llm = llm
         self._processes = processes
+        self._lifeline = Lifeline([process.pid for process in processes if process.pid])
         self._tokenizer = llm.get_tokenizer()
 
     def count_tokens(self, prompt: str | tuple[Message, ...]) -> int:
@@ -123,6 +125,7 @@ class VllmEngine:
 
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
+        self._lifeline.cut()
 
     def _enqueue(self, request: Request) -> str | Completion:
         """vLLM's id of the request, or why it has none; one by one, as a bad one costs its whole batch."""

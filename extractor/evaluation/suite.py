@@ -82,7 +82,8 @@ def run_suite(
     """
     gold = read_gold(data / suite.gold)
     offered = json.loads((data / suite.offered).read_text("utf-8")) if suite.offered else offered_by(gold)
-    given = GivenCategories({name: schema_from_names(name, names) for name, names in offered.items()})
+    # In alphabetical order, as the embedded model learned them.
+    given = GivenCategories({name: schema_from_names(name, sorted(names)) for name, names in offered.items()})
     ids = prompt_ids(engine, prompt)
     units = load_units(default_folder())
     extractor = Extractor(engine=engine, store=given, router=given, units=units, prompts=load_prompts(ids))

@@ -289,7 +289,7 @@ def invent_brand(rng: random.Random) -> str:
 
 
 def draw_attributes(record: Record, rng: random.Random) -> Example:
-    """A shuffled subset of the judged names, and what of them stands in the text."""
+    """A subset of the judged names in alphabetical order, and what of them stands in the text."""
     names = [n for n, forms in record.labels.items() if forms and rng.random() < 0.92]
     absent = [n for n, forms in record.labels.items() if not forms]
     rng.shuffle(absent)
@@ -297,8 +297,9 @@ def draw_attributes(record: Record, rng: random.Random) -> Example:
     names += [n for n in record.unjudged if rng.random() < 0.15]
     if not names:
         names = list(record.labels)[:1]
-    rng.shuffle(names)
     renamed = rename(names, rng)
+    # Always in one order: a small model learns late to follow one that changes from listing to listing.
+    names.sort(key=renamed.__getitem__)
     answer = {
         renamed[name]: min(forms, key=record.text.find)
         for name in names

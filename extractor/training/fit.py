@@ -36,7 +36,7 @@ SPECIAL = (PAD, END, "<|category|>", "<|attrs|>", "<|options|>", "<|text|>", "<|
 JOINTS = ('{"', '":"', '","', '"}', "{}")
 SHARD = "15MB"
 # Examples drawn per batch, to find some of one length; and the grid of lengths (few shapes keep kernels cached).
-POOL, LENGTH_STEP = 128, 16
+POOL, LENGTH_STEP = 64, 16
 # The listing's own words are learned from so many positions a batch: each costs a softmax over the vocabulary.
 TEXT_POSITIONS = 512
 # Answer positions are padded to a multiple, again for few shapes.
@@ -271,7 +271,8 @@ def collate(rows: Sequence[Row], length: int, pad: int, rng: random.Random) -> B
         pairs += [(len(answer) + i, token) for i, step in enumerate(row.allowed) for token in step]
         answer += range(first + row.answer_start, first + len(row.ids))
     text = rng.sample(text, min(TEXT_POSITIONS, len(text)))
-    return Batch(tokens, torch.tensor(text), torch.tensor(answer), torch.tensor(pairs).reshape(-1, 2))
+    positions = (torch.tensor(numbers, dtype=torch.long) for numbers in (text, answer, pairs))
+    return Batch(tokens, next(positions), next(positions), next(positions).reshape(-1, 2))
 
 
 # -- training ----------------------------------------------------------------------------------------------------

@@ -58,13 +58,17 @@ def allowed(head: Sequence[int], tail: Sequence[int], marks: Marks) -> list[tupl
     steps: list[tuple[int, ...]] = [(marks.open, marks.empty, marks.brace)]
     source, places = keys, starts
     ends: tuple[int, ...] = ()
+    passed = -1
     for previous, token in pairwise(tail):
         if previous in (marks.close, marks.empty):
             steps.append(())
             continue
         if previous in (marks.open, marks.comma):
-            source, places, ends = keys, starts, ()
+            source, places, ends = keys, {start for start in starts if start > passed}, ()
         elif previous == marks.colon:
+            # Keys come in the order of the names: those up to this one are out of the question from here on.
+            stops = [place for place in places if place == len(keys.ids) or keys.ids[place] == marks.bar]
+            passed = min(stops, default=passed)
             source, places, ends = values, words, ()
         else:
             places = {i + 1 for i in places if i < len(source.ids) and source.ids[i] == previous}

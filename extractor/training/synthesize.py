@@ -87,8 +87,6 @@ class Synthesizer:
         if rng.random() < 0.25:
             return self.choice(leaf.path[-1], text, rng)
         names = [a.id for a in schema.attributes if a.id in values or rng.random() < 0.7]
-        if rng.random() < 0.5:
-            rng.shuffle(names)
         answer = {name: values[name] for name in names if name in values}
         return Example(leaf.path[-1] if rng.random() < 0.9 else "", tuple(names), text, answer)
 

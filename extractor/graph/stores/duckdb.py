@@ -90,8 +90,10 @@ _STATEMENT_COLUMNS = {
     **dict.fromkeys(("quote", "prompt", "schema", "model"), pa.string()),
 }
 
-# A merge streams, and a laptop does other things beside it.
-_SETTINGS = {"threads": "2", "memory_limit": "1GB"}
+# A merge streams, and a laptop does other things beside it: what does not fit goes to the disk, hardly slower.
+_SETTINGS = {"threads": "2", "memory_limit": "128MB"}
+# For questions that people ask.
+_READING = {"memory_limit": "1GB"}
 # For people's SQL: reads this graph and nothing else.
 _CLOSED = {"enable_external_access": "false", "lock_configuration": "true"}
 
@@ -113,7 +115,7 @@ class DuckDBStore:
                 f"{path}: no such graph; `extractor graph merge RUN_DIR --graph {path}` makes one"
             )
         with _mapped(path):
-            settings = {**_SETTINGS, **(_CLOSED if closed else {})}
+            settings = {**_SETTINGS, **(_READING if read_only else {}), **(_CLOSED if closed else {})}
             self._connection = duckdb.connect(str(path), read_only=read_only, config=settings)
         try:
             self._check_format()

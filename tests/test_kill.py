@@ -1,0 +1,315 @@
+"""kill -9 at any moment: the same command goes on, and in the end nothing tells that anything happened.
+
+Run as a program, `test_kill.py FOLDER KILLS SEED` is the killer: a small process that has everything imported,
+so that a session is a fork and not the start of an interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from extractor.config import RunConfig
+from extractor.engines import load_model_info
+from extractor.errors import ConfigError
+from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.stores import open_store
+from extractor.journal import read_manifest, read_outcomes
+from extractor.records import Outcome
+from extractor.report import write_report
+from extractor.run import run
+
+KILLS = 100
+PRODUCTS = 60
+# Sessions of one run that are killed, at most.
+KILLS_OF_A_RUN = 12
+# Of the kills, how many leave half a line behind; the system hardly ever stops in the middle of a write.
+TORN_SHARE = 0.1
+ENGINE_KILLS = 5
+
+
+def write_feed(folder: Path) -> Path:
+    """Listings with values, with rejections and with a repair; a broken line, and ids that come again."""
+    rows: list[Any] = [{"id": str(n), "title": f"Sony TV {n} inch"} for n in range(PRODUCTS)]
+    rows[20:20] = ["no product", {"id": "3", "title": "Sony TV 3 inch"}, {"id": "4", "title": "Another TV"}]
+    answers = [
+        {"id": str(n), "text": f'{{"brand":"Sony","screen_size":"{n} inch"}}'} for n in range(0, PRODUCTS, 2)
+    ]
+    answers += [{"id": str(n), "text": '{"brand":"Samsung"}'} for n in range(1, PRODUCTS, 6)]
+    answers += [
+        {"id": str(n), "text": text} for n in range(3, PRODUCTS, 6) for text in ("{", '{"brand":"Sony"}')
+    ]
+    (folder / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    (folder / "feed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "feed.jsonl"
+
+
+def settings(folder: Path, name: str) -> RunConfig:
+    return RunConfig(
+        feeds=(str(folder / "feed.jsonl"),),
+        out=folder / name,
+        graph=folder / f"{name}.duckdb",
+        engine="scripted",
+        model=str(folder / "answers.jsonl"),
+        batch_size=4,
+    )
+
+
+# --- the killer
+
+
+class Killer:
+    """Starts sessions and ends them at random moments."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.random = random.Random(seed)
+        # Costs more than all the rest of a session.
+        self.relations = schema_relations()
+        # What sessions were doing when they were killed -> how often.
+        self.killed: Counter[str] = Counter()
+        self.torn = 0
+        self.undisturbed_s, self.done_s = (self.timed(settings(folder, "undisturbed")) for _ in range(2))
+        self.journal_bytes = size_of(folder / "undisturbed" / "outcomes.jsonl")
+
+    def timed(self, config: RunConfig) -> float:
+        started = time.monotonic()
+        self.end(self.start(config))
+        return time.monotonic() - started
+
+    def kill_often(self, kills: int) -> int:
+        """Until so many sessions were killed; how many runs that took."""
+        runs = 0
+        while self.killed.total() < kills:
+            config = settings(self.folder, f"run{runs}")
+            runs += 1
+            allowed = min(self.random.randint(1, KILLS_OF_A_RUN), kills - self.killed.total())
+            # A session that is through before it is killed ends its run.
+            if all(self.kill_one(config) for _ in range(allowed)):
+                self.end(self.start(config))
+        return runs
+
+    def kill_one(self, config: RunConfig) -> bool:
+        """Whether the session was killed: it may be through before."""
+        started = time.time()
+        pid = self.start(config)
+        self.wait(config.out / "outcomes.jsonl", pid)
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):
+            assert os.waitstatus_to_exitcode(status) == 0, self.log()
+            return False
+        self.killed[doing(config, started)] += 1
+        if self.random.random() < TORN_SHARE:
+            self.tear(config.out / "outcomes.jsonl")
+        return True
+
+    def wait(self, journal: Path, pid: int) -> None:
+        """Until a random moment: of the start, of the work, or of what comes after it."""
+        moment = self.random.choice(["start", "work", "work", "after", "after"])
+        if moment == "start":
+            return time.sleep(self.random.uniform(0, self.done_s / 2))
+        share = 1.0 if moment == "after" else self.random.random()
+        while size_of(journal) < share * self.journal_bytes and is_running(pid):
+            time.sleep(0.0002)
+        return time.sleep(
+            self.random.uniform(0, self.done_s if moment == "after" else self.undisturbed_s / 20)
+        )
+
+    def tear(self, journal: Path) -> None:
+        """As if the last line had reached the disk in part."""
+        content = journal.read_bytes() if journal.exists() else b""
+        if content:
+            last = len(content) - content[:-1].rfind(b"\n") - 1
+            os.truncate(journal, len(content) - self.random.randint(1, last))
+            self.torn += 1
+
+    def start(self, config: RunConfig) -> int:
+        """Fork a session: what `extractor run FEED --graph G` does, without its output."""
+        if pid := os.fork():
+            return pid
+        code = 1
+        try:
+            run(config)
+            write_report(config.out)
+            assert config.graph
+            with open_store(config.graph) as store:
+                merge_runs([config.out], store, self.relations)
+            code = 0
+        except BaseException as error:
+            (self.folder / "log").write_text(f"{type(error).__name__}: {error}\n")
+        finally:
+            os._exit(code)
+
+    def end(self, pid: int) -> None:
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0, self.log()
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+def doing(config: RunConfig, started: float) -> str:
+    """What a session was at, by what it had written."""
+    fresh: set[str] = set()
+    for path in config.out.glob("*"):
+        with suppress(FileNotFoundError):
+            fresh |= {path.name} if path.stat().st_mtime >= started else set()
+    for file, what in (
+        ("report.html", "merge"),
+        ("summary.json", "report"),
+        (".outcomes.parquet.part", "finish"),
+    ):
+        if file in fresh:
+            return what
+    return "work" if "outcomes.jsonl" in fresh else "start"
+
+
+def size_of(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def is_running(pid: int) -> bool:
+    """Without taking its exit status away."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    killer = Killer(folder, seed)
+    runs = killer.kill_often(kills)
+    found = {"runs": runs, "killed": killer.killed, "torn": killer.torn}
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+# --- what is left in the end
+
+
+def outcomes(folder: Path) -> list[Outcome]:
+    """All that does not depend on the clock."""
+    return [replace(o, usage=replace(o.usage, latency_s=0.0)) for o in read_outcomes(folder)]
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(folder / "outcomes.parquet").to_pylist()
+    for row in rows:
+        row["usage"].pop("latency_s")
+    return rows
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return {
+        name: content[name]
+        for name in ("products", "outcomes", "values", "rejections", "duplicates", "usage")
+    }
+
+
+def graph(file: Path) -> list[Any]:
+    """Nodes, listings and statements, but for the ids of run and statement."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        queries = (
+            "SELECT * FROM nodes ORDER BY ALL",
+            "SELECT * EXCLUDE (run) FROM listings ORDER BY ALL",
+            "SELECT * EXCLUDE (id, run) FROM statements ORDER BY ALL",
+            "SELECT count(*) FROM runs",
+        )
+        return [connection.execute(query).fetchall() for query in queries]
+
+
+def test_a_run_that_was_killed_ends_as_if_nothing_had_happened(
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    write_feed(tmp_path)
+    seed = random.SystemRandom().randrange(10**6)
+    subprocess.run([sys.executable, __file__, tmp_path, str(KILLS), str(seed)], check=True, timeout=500)
+    found = json.loads((tmp_path / "found.json").read_text())
+    record_testsuite_property("kills", {"seed": seed, **found})
+    whole = tmp_path / "undisturbed"
+    assert len(outcomes(whole)) == PRODUCTS + 1
+    for name in (f"run{number}" for number in range(found["runs"])):
+        folder = tmp_path / name
+        assert outcomes(folder) == outcomes(whole)
+        assert (folder / "rejections.jsonl").read_bytes() == (whole / "rejections.jsonl").read_bytes()
+        assert table(folder) == table(whole)
+        assert summary(folder) == summary(whole)
+        assert graph(tmp_path / f"{name}.duckdb") == graph(tmp_path / "undisturbed.duckdb")
+        assert read_manifest(folder)["finished"]
+        assert not [path for path in folder.iterdir() if path.name.endswith(".part")]
+    # The moments were spread over all that a session does.
+    assert sum(found["killed"].values()) == KILLS
+    assert {"start", "work", "report", "merge"} <= set(found["killed"])
+
+
+# --- the same with a real engine
+
+DEMO = Path(str(files("extractor") / "demo" / "feed.jsonl"))
+
+
+def session(out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "extractor", "run", str(DEMO), "--out", str(out), "--engine", "vllm"]
+    return subprocess.Popen(
+        [*command, "--batch-size", "8"], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """With vLLM's own processes: the next session needs their memory."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def surfaces(folder: Path) -> set[tuple[str, str, str]]:
+    return {
+        (o.product_id, value.attribute, value.surface) for o in read_outcomes(folder) for value in o.values
+    }
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(1800)
+def test_a_run_on_a_real_engine_that_was_killed_has_an_outcome_for_every_product(
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    pytest.importorskip("vllm")
+    try:
+        load_model_info()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    assert session(whole).wait() == 0
+    journal_bytes = size_of(whole / "outcomes.jsonl")
+    for number in range(ENGINE_KILLS):
+        process = session(folder)
+        # From the loading of the model to the last batch but one.
+        share = random.uniform(number, number + 1) / (ENGINE_KILLS + 1)
+        while size_of(folder / "outcomes.jsonl") < share * journal_bytes and process.poll() is None:
+            time.sleep(0.01)
+        assert process.poll() is None
+        kill(process)
+    assert session(folder).wait() == 0
+    ids = [outcome.product_id for outcome in read_outcomes(whole)]
+    assert [outcome.product_id for outcome in read_outcomes(folder)] == ids
+    # Batches are cut elsewhere, which may flip a near-tie.
+    same, all_ = surfaces(whole) & surfaces(folder), surfaces(whole) | surfaces(folder)
+    record_testsuite_property("share_of_equal_values", len(same) / len(all_))
+    assert len(same) / len(all_) > 0.95
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
