@@ -1,7 +1,7 @@
 """A product feed goes in, a product knowledge graph that can be trusted comes out, on a local language model.
 
     from extractor import RunConfig, run
-    run(RunConfig(feeds=("feed.jsonl",), out="run1"))
+    run(RunConfig(feeds=("feed.jsonl",), out="run1"))  # under `if __name__ == "__main__":` with vLLM
 
 The rooms: README.md, "How it is built". Names below are imported when they are first used, so that the command
 line starts at once; nothing here ever imports torch, vllm or transformers by itself.

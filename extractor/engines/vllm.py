@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
@@ -52,6 +53,8 @@ def environment(given: Mapping[str, str], *, local: bool, log_level: str = "ERRO
         "OMP_NUM_THREADS": str(_usable_cores()),
         "VLLM_LOGGING_LEVEL": log_level,
         "TORCH_CPP_LOG_LEVEL": "ERROR",
+        # Its processes warn of what users can do nothing about (leaked semaphores, deprecations inside torch).
+        "PYTHONWARNINGS": "ignore",
         "VLLM_NO_USAGE_STATS": "1",
         **({"HF_HUB_OFFLINE": "1"} if local else {}),
     }
@@ -73,7 +76,8 @@ def open_with(settings: EngineSettings) -> VllmEngine:
     model = replace(model, context_tokens=context_tokens(model, settings.context_tokens))
     # Before the import: vLLM reads most of them only once.
     os.environ.update(environment(os.environ, local=Path(model.source).is_dir()))
-    import vllm
+    with warnings.catch_warnings(action="ignore"):
+        import vllm
 
     try:
         before = active_children()
