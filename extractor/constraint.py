@@ -1,7 +1,8 @@
 """Schema and product text in, a grammar for this one listing out: what is not in the text cannot be decoded.
 
-A span attribute decodes to consecutive chunks of the text (`split_chunks`), a choice to a member of its enum,
-a number to one that the text writes as JSON would. The object is compact, in schema order, and has only what
+A span attribute decodes to consecutive chunks of the text (`split_chunks`), a choice to a member of its enum
+for which the text has words (`search.find_evidence`), a derived attribute to any member of its enum, a number
+to one that the text writes as JSON would. The object is compact, in schema order, and has only what
 is stated. It fits `max_tokens` tokens of any tokenizer, as a token has at least one byte: when the longest
 object would not, long spans are forbidden down to `_ROOMY_CHARACTERS`, then long arrays, then spans again.
 Knows no engine and no tokenizer.
@@ -23,6 +24,7 @@ from extractor.chunks import BREAK, EDGELESS, chunk_bounds, classify
 from extractor.errors import ConfigError
 from extractor.records import Constraint, Span
 from extractor.schema import Attribute, CategorySchema
+from extractor.search import find_evidence
 
 # Spans shorter than this are worth more than a further item in an array: 99 % of the gold values of AE-110K,
 # OA-Mine and WDC-PAVE have at most 39 characters.
@@ -115,23 +117,29 @@ class _SchemaKey:
 
 def _slots_in(schema: CategorySchema, text: str) -> Iterator[_Slot]:
     for attribute, slot in _schema_slots(_SchemaKey(schema.id, schema.hash, schema)):
-        if attribute.type == "string":
+        if slot.literals or slot.is_span:
             yield slot
-        elif numbers := _numbers_for(attribute, text):
-            yield _with_literals(slot, numbers)
+        elif literals := _members_in(attribute, text) if attribute.enum else _numbers_for(attribute, text):
+            yield _with_literals(slot, literals)
 
 
 @lru_cache(maxsize=1024)
 def _schema_slots(key: _SchemaKey) -> tuple[tuple[Attribute, _Slot], ...]:
-    """All that does not depend on the text; numbers are filled in by `_slots_in`."""
+    """All that does not depend on the text; choices and numbers are filled in by `_slots_in`."""
     return tuple((attribute, _schema_slot(attribute)) for attribute in key.schema.attributes)
 
 
 def _schema_slot(attribute: Attribute) -> _Slot:
     slot = _Slot(f"{_json(attribute.id)}:", attribute.max_items if attribute.multi else 0)
-    if attribute.enum:
+    if attribute.how == "derived":
         return _with_literals(slot, [_json(member) for member in attribute.enum])
-    return slot if attribute.type != "string" else replace(slot, characters=attribute.max_length)
+    is_span = attribute.type == "string" and not attribute.enum
+    return replace(slot, characters=attribute.max_length) if is_span else slot
+
+
+def _members_in(attribute: Attribute, text: str) -> list[str]:
+    """Members of a choice for which the text has words; JSON-escaped."""
+    return [_json(member) for member in attribute.enum if find_evidence(attribute, member, text)]
 
 
 def _with_literals(slot: _Slot, literals: Sequence[str]) -> _Slot:

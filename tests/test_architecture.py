@@ -14,7 +14,19 @@ import extractor
 PACKAGE = Path(extractor.__path__[0])
 # Nouns and files that every stage may know.
 SHARED = {
-    *("records", "errors", "config", "schema", "attribute", "taxonomy", "datafile", "prompt", "constraint", "chunks")
+    *(
+        "records",
+        "errors",
+        "config",
+        "schema",
+        "attribute",
+        "taxonomy",
+        "datafile",
+        "prompt",
+        "constraint",
+        "chunks",
+        "search",
+    )
 }
 # Stage -> modules that it alone is split into.
 STAGES = {
@@ -41,7 +53,11 @@ def imported_rooms(path: Path) -> set[str]:
 
 
 def files_of(room: str) -> list[Path]:
-    return [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else sorted((PACKAGE / room).rglob("*.py"))
+    return (
+        [PACKAGE / f"{room}.py"]
+        if (PACKAGE / f"{room}.py").exists()
+        else sorted((PACKAGE / room).rglob("*.py"))
+    )
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
@@ -63,12 +79,18 @@ def test_only_the_command_line_prints() -> None:
         if "cli" in path.parts or path.name == "__main__.py":
             continue
         calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
-        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], (
+            path
+        )
 
 
 @pytest.mark.parametrize(
     ("what", "without"),
-    [("import extractor", SLOW), ("import extractor.cli", SLOW), ("import extractor.pipeline, extractor.run", HEAVY)],
+    [
+        ("import extractor", SLOW),
+        ("import extractor.cli", SLOW),
+        ("import extractor.pipeline, extractor.run", HEAVY),
+    ],
 )
 def test_importing_loads_nothing_heavy(what: str, without: tuple[str, ...]) -> None:
     code = f"import sys; {what}; print(*sorted(set(sys.modules) & set({without!r})))"

@@ -263,7 +263,7 @@ def test_arrays_and_choices() -> None:
     colors = Attribute("colors", "Colors", "", multi=True, max_items=2)
     fit = Attribute("fit", "Fit", "", how="choice", enum=("slim", 'the "loose" one'))
     assert _accepted(
-        compile_attributes(schema_of(colors, fit), "Black White shirt"),
+        compile_attributes(schema_of(colors, fit), 'Black White shirt, slim, not the "loose" one'),
         [
             '{"colors":["Black"]}',
             '{"colors":["Black","White"],"fit":"slim"}',
@@ -279,6 +279,21 @@ def test_arrays_and_choices() -> None:
         '{"colors":["Black","White"],"fit":"slim"}',
         '{"fit":"the \\"loose\\" one"}',
     ]
+
+
+def test_a_choice_needs_words_in_the_text_and_a_derived_value_does_not() -> None:
+    words = {"women": ("women's", "ladies"), "men": ("men's",)}
+    choice = Attribute("gender", "Gender", "", how="choice", enum=("women", "men"), synonyms=words)
+    derived = Attribute("season", "Season", "", how="derived", enum=("summer", "winter"))
+    assert _accepted(
+        compile_attributes(schema_of(choice, derived), "LADIES sandal, not for amen"),
+        [
+            '{"gender":"women"}',
+            '{"gender":"men"}',
+            '{"season":"summer"}',
+            '{"gender":"women","season":"winter"}',
+        ],
+    ) == ['{"gender":"women"}', '{"season":"summer"}', '{"gender":"women","season":"winter"}']
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,12 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def test_edge_spaces_and_first_labelled_nothing_are_read_as_published(tmp_path: Path) -> None:
-    row = {"id": "1", "category": "Tea", "attributes": {"Net": ["5 oz "], "Item": ["Tea"]}, "na_first": ["Item"]}
+    row = {
+        "id": "1",
+        "category": "Tea",
+        "attributes": {"Net": ["5 oz "], "Item": ["Tea"]},
+        "na_first": ["Item"],
+    }
     assert read_gold(write(tmp_path / "gold.jsonl", row)) == [
         GoldRecord("1", "Tea", {"Net": ["5 oz"], "Item": None})
     ]
@@ -87,8 +92,18 @@ def test_an_unknown_suite_names_those_there_are() -> None:
 
 def test_a_suite_runs_resumes_and_scores(tmp_path: Path) -> None:
     rows = [
-        {"id": "1", "title": "Acme Shoe Red", "category": "Shoes", "attributes": {"Brand": ["Acme"], "Color": ["Red"]}},
-        {"id": "2", "title": "Bolt Shoe", "category": "Shoes", "attributes": {"Brand": ["Bolt"], "Color": None}},
+        {
+            "id": "1",
+            "title": "Acme Shoe Red",
+            "category": "Shoes",
+            "attributes": {"Brand": ["Acme"], "Color": ["Red"]},
+        },
+        {
+            "id": "2",
+            "title": "Bolt Shoe",
+            "category": "Shoes",
+            "attributes": {"Brand": ["Bolt"], "Color": None},
+        },
     ]
     write(tmp_path / "gold.jsonl", *rows)
     suite = Suite(name="tiny", about="", gold="gold.jsonl")
@@ -97,6 +112,14 @@ def test_a_suite_runs_resumes_and_scores(tmp_path: Path) -> None:
         return json.dumps({"Brand": "Acme" if request.id == "1" else "Shoe"})
 
     scores = run_suite(suite, tmp_path, tmp_path / "out", ScriptedEngine(answer))
-    assert scores["paper"]["counts"] == {"nn": 1, "nv": 0, "vn": 1, "vc": 1, "vw": 1, "unjudged": 0, "failed": 0}
+    assert scores["paper"]["counts"] == {
+        "nn": 1,
+        "nv": 0,
+        "vn": 1,
+        "vc": 1,
+        "vw": 1,
+        "unjudged": 0,
+        "failed": 0,
+    }
     again = run_suite(suite, tmp_path, tmp_path / "out", ScriptedEngine([]))
     assert again["paper"] == scores["paper"]

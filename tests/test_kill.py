@@ -44,7 +44,7 @@ TORN_SHARE = 0.1
 ENGINE_KILLS = 5
 
 
-def write_feed(folder: Path) -> Path:
+def write_feed(folder: Path) -> None:
     """Listings with values, with rejections and with a repair; a broken line, and ids that come again."""
     rows: list[Any] = [{"id": str(n), "title": f"Sony TV {n} inch"} for n in range(PRODUCTS)]
     rows[20:20] = ["no product", {"id": "3", "title": "Sony TV 3 inch"}, {"id": "4", "title": "Another TV"}]
@@ -57,7 +57,6 @@ def write_feed(folder: Path) -> Path:
     ]
     (folder / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     (folder / "feed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / "feed.jsonl"
 
 
 def settings(folder: Path, name: str) -> RunConfig:

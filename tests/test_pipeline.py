@@ -344,7 +344,9 @@ _products = st.builds(
     st.sampled_from([TV.title, TEE.title, UNCLEAR.title, *INJECTIONS]) | clean_texts.filter(bool),
     clean_texts,
 )
-_records = _products | st.builds(Unreadable, st.text(min_size=1), st.just("feed.jsonl:1"), st.text())
+_records = _products | st.builds(
+    Unreadable, st.text(min_size=1), st.just("feed.jsonl:1"), st.just("no title")
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

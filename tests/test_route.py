@@ -18,7 +18,7 @@ def router(store: SchemaStore) -> Router:
 @pytest.mark.parametrize(
     ("title", "category"),
     [
-        ("Sony - BRAVIA 65\" Class 4K HDTV - Black", "electronics.tv_video.televisions"),
+        ('Sony - BRAVIA 65" Class 4K HDTV - Black', "electronics.tv_video.televisions"),
         ("Nike Men's Air Zoom running shoes", "footwear.shoes.sneakers"),
         ("Basics Men Khaki Slim Fit Checked Casual Shirt", "clothing.tops.shirts"),
         ("Forbis Mild Olive Dog Shampoo, 750 ml", "pets.pet_care.pet_grooming"),

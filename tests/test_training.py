@@ -81,7 +81,11 @@ def test_unlisted_attributes_are_absent_only_where_the_labels_are_complete() -> 
 @given(st.integers(0, 10_000))
 def test_what_an_example_answers_stands_in_its_text(seed: int) -> None:
     records = gold_records(ROWS, complete=True, max_chars=100)
-    values = {("Shoes", "Brand"): ["Acme", "Bolt"], ("Shoes", "Color"): ["Red", "Blue"], ("Shoes", "Size"): []}
+    values = {
+        ("Shoes", "Brand"): ["Acme", "Bolt"],
+        ("Shoes", "Color"): ["Red", "Blue"],
+        ("Shoes", "Size"): [],
+    }
     example = draw(Source("gold", records, values), random.Random(seed), swap=0.5)
     assert isinstance(example.answer, dict)
     assert all(value in example.text for value in example.answer.values())
@@ -137,12 +141,16 @@ def test_a_killed_run_resumes_and_ends_as_an_undisturbed_one(data: Path, tmp_pat
     expected = weights(whole)
     assert expected
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
-    curve = [json.loads(line)["step"] for line in (tmp_path / "whole" / "loss.jsonl").read_text().splitlines()]
+    curve = [
+        json.loads(line)["step"] for line in (tmp_path / "whole" / "loss.jsonl").read_text().splitlines()
+    ]
     assert curve == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_trained_folder_is_a_model_with_its_own_prompts(data: Path, tmp_path: Path) -> None:
-    info = load_model_info(str(fit(load_recipe(data / "recipe.toml"), data, tmp_path / "out", report=lambda _: None)))
+    info = load_model_info(
+        str(fit(load_recipe(data / "recipe.toml"), data, tmp_path / "out", report=lambda _: None))
+    )
     assert info.prompts["attributes"] == "attributes@embedded-v1"
     assert info.context_tokens == 4096
 
@@ -158,8 +166,8 @@ def test_a_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("kind = \"gold\"", "kind = \"golden\""), "golden"),
-        (("train.jsonl.gz\"\nweight", "none.jsonl.gz\"\nweight"), "none.jsonl.gz"),
+        (('kind = "gold"', 'kind = "golden"'), "golden"),
+        (('train.jsonl.gz"\nweight', 'none.jsonl.gz"\nweight'), "none.jsonl.gz"),
     ],
 )
 def test_what_a_recipe_gets_wrong_is_named(
