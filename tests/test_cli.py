@@ -244,12 +244,12 @@ def test_eval_score(tmp_path: Path) -> None:
     assert (strict.code, strict.out, "F1" in strict.err) == (0, "", True)
 
 
-KEY_ERROR = pytest.mark.xfail(raises=KeyError, reason="evaluation.files does not look for its keys")
 BAD_SCORES = [
-    ('{"id": "1"}', "gold.jsonl:1: expected an object with id and attributes"),
+    ('{"id": "1"}', "gold.jsonl:1: expected an object with id, category and attributes"),
     ("nonsense", "gold.jsonl:1: no JSON"),
-    pytest.param('{"id": "1", "attributes": {"brand": ["Sony"]}}', "gold.jsonl:1", marks=KEY_ERROR),
-    pytest.param('{"id": "1", "predicted": {"brand": "Sony"}}', "gold.jsonl:1", marks=KEY_ERROR),
+    ('{"id": "1", "attributes": {"brand": ["Sony"]}}', "gold.jsonl:1: expected an object"),
+    ('{"id": "1", "predicted": {"brand": "Sony"}}', "gold.jsonl:1: expected an object"),
+    ('{"id": "1", "category": "Tea", "attributes": ["brand"]}', "gold.jsonl:1: attributes is no object"),
 ]
 
 

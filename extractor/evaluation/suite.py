@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from extractor.datafile import DataFileError, explain, parse_json, read_text
 from extractor.engines import Engine
 from extractor.errors import ConfigError
 from extractor.evaluation.files import read_gold, read_rows
@@ -68,8 +69,10 @@ def load_suite(folder: Path, name: str) -> Suite:
         raise ConfigError(f"{folder}: no suite {name!r}; there are {known}")
     try:
         return Suite.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}; correct the TOML") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
 
 
 def run_suite(
@@ -81,7 +84,7 @@ def run_suite(
         What `eval run --json` prints; also written to `out`/scores.json.
     """
     gold = read_gold(data / suite.gold)
-    offered = json.loads((data / suite.offered).read_text("utf-8")) if suite.offered else offered_by(gold)
+    offered = _offered(data / suite.offered) if suite.offered else offered_by(gold)
     # In alphabetical order, as the embedded model learned them.
     given = GivenCategories({name: schema_from_names(name, sorted(names)) for name, names in offered.items()})
     ids = prompt_ids(engine, prompt)
@@ -111,9 +114,16 @@ def run_suite(
     return scores
 
 
+def _offered(path: Path) -> dict[str, list[str]]:
+    try:
+        return {category: list(names) for category, names in parse_json(read_text(path)).items()}
+    except (DataFileError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}; expected {{category: [attribute names]}}") from None
+
+
 def listings(path: Path) -> Iterator[Product]:
     """The gold file as a feed; titles keep their edges' text but not their edge spaces."""
-    for where, row in read_rows(path):
+    for where, row in read_rows(path, ("title", "category", "attributes")):
         yield Product(
             id=row["id"],
             title=clean_text(row["title"]).strip(),
