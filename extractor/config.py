@@ -50,6 +50,8 @@ class RunConfig(BaseModel):
     batch_size: int = Field(default=1024, ge=1)
     # Most output tokens for one product.
     max_output_tokens: int = Field(default=2048, ge=64)
+    # Values below this confidence stay in the run folder and do not go into the graph.
+    min_confidence: float = Field(default=0.2, ge=0.0, le=1.0)
     # Exit code 1 when a larger share of the products has a rejection of the whole product.
     max_reject_rate: float = Field(default=1.0, ge=0.0, le=1.0)
 

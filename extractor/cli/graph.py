@@ -34,6 +34,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def merge(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Folders of `extractor run`.")],
     graph: GraphOption,
+    min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.2,
 ) -> None:
     """Merge runs into the graph, made when it is not there; merging again changes nothing."""
     from extractor.graph.merge import merge_runs, schema_relations
@@ -41,7 +42,7 @@ def merge(
 
     relations = schema_relations()
     with open_store(graph) as store:
-        merged = merge_runs(run_dirs, store, relations)
+        merged = merge_runs(run_dirs, store, relations, min_confidence=min_confidence)
     for run in merged:
         change = f"{run.change.added} statements added, {run.change.removed} removed"
         _say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")

@@ -53,6 +53,9 @@ def run(
         str | None, typer.Option(help="jsonl, csv, tsv or parquet, where the name does not tell.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Products per engine call.")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Values below it do not go into the graph; 0.2 if not given.")
+    ] = None,
     max_reject_rate: Annotated[
         float | None, typer.Option(help="Exit 1 when a larger share is rejected.")
     ] = None,
@@ -78,6 +81,7 @@ def run(
         "mapping": parse_mapping(map) if map else None,
         "format": format,
         "batch_size": batch_size,
+        "min_confidence": min_confidence,
         "max_reject_rate": max_reject_rate,
     }
     settings = load_config(config, options)
@@ -97,9 +101,10 @@ def demo(
 
     feed = str(files("extractor") / "demo" / "feed.jsonl")
     graph = out.with_name(f"{out.name}.duckdb")
-    execute(load_config(None, {"feeds": (feed,), "out": out, "graph": graph, "engine": engine}))
+    settings = load_config(None, {"feeds": (feed,), "out": out, "graph": graph, "engine": engine})
+    execute(settings)
     show_graph(graph)
-    show_products(out)
+    show_products(out, settings.min_confidence)
     console().print(f"\nReport: {out / 'report.html'}   graph: {graph}", markup=False, soft_wrap=True)
 
 
@@ -116,7 +121,7 @@ def execute(settings: RunConfig) -> Summary:
         summary = run(settings, progress=show)
     report = write_report(settings.out)
     if settings.graph:
-        merge_into(settings.graph, settings.out)
+        merge_into(settings.graph, settings)
     rejections = ", ".join(f"{count} {reason}" for reason, count in summary.rejections.items()) or "none"
     console().print(
         f"{summary.outcomes} products, {summary.values} values, {summary.products_per_s:.1f} products/s;"
@@ -127,13 +132,13 @@ def execute(settings: RunConfig) -> Summary:
     return summary
 
 
-def merge_into(graph: Path, run_dir: Path) -> None:
+def merge_into(graph: Path, settings: RunConfig) -> None:
     """Say what one run said."""
     from extractor.graph.merge import merge_runs, schema_relations
     from extractor.graph.stores import open_store
 
     with open_store(graph) as store:
-        merge_runs([run_dir], store, schema_relations())
+        merge_runs([settings.out], store, schema_relations(), min_confidence=settings.min_confidence)
 
 
 def rejects_too_many(settings: RunConfig, summary: Summary) -> bool:
@@ -161,32 +166,28 @@ def show_graph(graph: Path) -> None:
     console().print(table, f"{stats['statements']} statements from {stats['runs']} run(s)")
 
 
-def show_products(run_dir: Path) -> None:
-    """The products with most values, each value with the place it stands at."""
+def show_products(run_dir: Path, min_confidence: float) -> None:
+    """The products of which most is known for sure, each value with the place it stands at."""
     from extractor.journal import read_outcomes
 
-    best = sorted(read_outcomes(run_dir), key=lambda outcome: -len(outcome.values))[:SHOWN]
-    for outcome in best:
-        show_product(outcome)
+    best = sorted(read_outcomes(run_dir), key=lambda outcome: -sum(v.confidence**2 for v in outcome.values))
+    for outcome in best[:SHOWN]:
+        show_product(outcome, min_confidence)
 
 
-def show_product(outcome: Outcome) -> None:
+def show_product(outcome: Outcome, min_confidence: float) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        "attribute",
-        "value",
-        "as written",
-        "span",
-        "confidence",
-        title=escape(outcome.title),
-        title_justify="left",
-    )
-    for value in outcome.values:
+    columns = ("attribute", "value", "as written", "span", "confidence")
+    table = Table(*columns, title=escape(outcome.title), title_justify="left")
+    sure = [value for value in outcome.values if value.confidence >= min_confidence]
+    for value in sure:
         span = f"{value.span.start}-{value.span.end}" if value.span else value.how
         canonical = f"{value.canonical} {value.unit}" if value.unit else value.canonical
-        table.add_row(
-            value.attribute, escape(canonical), escape(value.surface), span, f"{value.confidence:.2f}"
-        )
-    console().print("", table, f"category: {' > '.join(outcome.category.path) or 'unknown'}")
+        cells = (value.attribute, canonical, value.surface, span, f"{value.confidence:.2f}")
+        table.add_row(*map(escape, cells))
+    category = " > ".join(outcome.category.path) or "unknown"
+    console().print(
+        "", table, escape(f"category: {category}; {len(outcome.values) - len(sure)} guesses left out")
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def merge_runs(
     store: Store,
     relations: Mapping[str, str],
     *,
+    min_confidence: float = 0.0,
     batch_statements: int = _BATCH,
 ) -> list[Merged]:
     """Merge run folders, one transaction a batch; what is missing from a folder is found before any is read.
@@ -49,6 +50,7 @@ def merge_runs(
         folders: Folders of runs; a run may still be going on.
         store: Open for writing.
         relations: Attribute id -> relation type, see `schema_relations`.
+        min_confidence: Values below it are not stated; they stay in the run folder.
         batch_statements: A batch ends when it has so many statements.
 
     Raises:
@@ -58,7 +60,7 @@ def merge_runs(
     manifests = [read_manifest(folder) for folder in folders]
     try:
         return [
-            _merge(folder, manifest, store, relations, batch_statements)
+            _merge(folder, manifest, store, relations, min_confidence, batch_statements)
             for folder, manifest in zip(folders, manifests, strict=True)
         ]
     finally:  # also for the batches before a broken line
@@ -78,6 +80,7 @@ def _merge(
     manifest: Mapping[str, Any],
     store: Store,
     relations: Mapping[str, str],
+    min_confidence: float,
     batch_statements: int,
 ) -> Merged:
     run_id = str(manifest["run_id"])
@@ -88,7 +91,8 @@ def _merge(
     size = 0
     for outcome in read_outcomes(folder):
         outcomes += 1
-        facts = _facts(folder, outcome, run_id, relations)
+        sure = tuple(value for value in outcome.values if value.confidence >= min_confidence)
+        facts = _facts(folder, replace(outcome, values=sure), run_id, relations)
         if facts is None:
             continue
         batch[facts.product_id] = facts
