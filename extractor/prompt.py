@@ -191,12 +191,14 @@ def render(template: PromptTemplate, variables: Mapping[str, str]) -> str | tupl
 
 
 def defuse(text: str) -> str:
-    """Break "<|", with which control tokens begin ("<|im_start|>", "<|json|>"), into "< |".
+    """Take out of a variable what is no mere text to tokenizers and engines.
 
-    Tokenizers read such words as control tokens wherever they stand, so a listing could end its own turn.
-    Only the prompt is changed: spans and grammars go by the listing's own text.
+    "<|", with which control tokens begin ("<|im_start|>", "<|json|>"), becomes "< |": tokenizers read such words
+    as control tokens wherever they stand, so a listing could end its own turn. U+FFFD becomes "?": after a prompt
+    that ends in one, vLLM 0.32 repeats the prompt in its answer (its incremental decoder waits for the rest of
+    the character). Only the prompt is changed: spans and grammars go by the listing's own text.
     """
-    return text.replace("<|", "< |")
+    return text.replace("<|", "< |").replace("\ufffd", "?")
 
 
 def attributes_request_variables(

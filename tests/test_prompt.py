@@ -332,3 +332,7 @@ def test_check_passes_good_prompts(tmp_path: Path) -> None:
     )
     assert isinstance(turns[2], Message)
     assert json.loads(turns[2].content) == {"color": "Red", "sleeve": "short", "features": ["Soft"]}
+
+
+def test_a_broken_character_does_not_reach_the_engine() -> None:
+    assert embedded_attributes_prompt("Mugs", ["brand"], "Acme mug\ufffd").endswith("Acme mug?<|json|>")
