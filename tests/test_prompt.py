@@ -199,7 +199,7 @@ def test_listing_is_recoverable_and_never_expanded(text: str, category: str) -> 
         template("[{{category}}]#{{text}}#", "category", "text"), {"category": category, "text": text}
     )
     assert rendered == f"[{defuse(category)}]#{defuse(text)}#"
-    assert defuse(text) == text or "<|" in text
+    assert defuse(text) == text or "<|" in text or "\ufffd" in text
 
 
 @settings(deadline=None)
