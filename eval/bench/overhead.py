@@ -1,8 +1,8 @@
 """What the pipeline adds to the engine: products/s of a run against the engine alone, model loaded.
 
 A first run records the requests that it makes. Then, in turn and in one process: the same run again, and the engine
-alone with all of these requests, prompts and grammars ready, in one call. Prints a JSON line with both speeds and
-their ratio.
+alone with all of these requests, prompts and grammars ready, in one call. Prints a JSON line with the times of both
+and the ratio of the best. Wants the machine to itself.
 
     python eval/bench/overhead.py ../shared/data/catalogue/bestbuy.jsonl.gz --limit 2000
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import statistics
 import sys
 import tempfile
 import time
@@ -65,7 +64,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=2000, help="records of the feed")
     parser.add_argument("--model", help="model folder; default: the embedded model")
     parser.add_argument("--batch-size", type=int, default=RunConfig.model_fields["batch_size"].default)
-    parser.add_argument("--rounds", type=int, default=2, help="how often both are timed")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both are timed")
     options = parser.parse_args()
     engine = open_engine("vllm", model=options.model)
     try:
@@ -98,8 +97,9 @@ def compare(engine: Engine, feed: str, limit: int, batch_size: int, rounds: int)
         "run_s": [round(s, 1) for s in run_s],
         "run_in_engine_s": [round(s, 1) for s in in_engine_s],
         "engine_alone_s": [round(s, 1) for s in alone_s],
-        "run_products_per_s": round(limit / statistics.mean(run_s), 1),
-        "ratio": round(statistics.mean(alone_s) / statistics.mean(run_s), 3),
+        "run_products_per_s": round(limit / min(run_s), 1),
+        # Of the best rounds: whatever else the machine did only made the others slower.
+        "ratio": round(min(alone_s) / min(run_s), 3),
     }
 
 
