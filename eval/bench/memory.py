@@ -41,6 +41,7 @@ SIZES = (100_000, 300_000, 1_000_000)
 SEED = 1
 # Of ten products so many get an answer that states something.
 ANSWERED = 7
+STEPS = ("run", "report", "merge")
 # The embedded model's prompts: the ones that most runs use.
 MODEL = ModelInfo(
     "scripted", "scripted", 4096, {task: f"{task}@embedded-v1" for task in ("route", "attributes", "repair")}
@@ -101,35 +102,39 @@ def measure(feed: Path, profile: Path | None) -> dict[str, Any]:
         figures = timed_run(feed, feed.parent / "run", feed.parent / "graph.duckdb")
     if profiler and profile:
         profiler.dump_stats(profile)
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1024 if sys.platform == "linux" else 1
-    return {**figures, "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)}
+    return figures
 
 
 def timed_run(feed: Path, out: Path, graph: Path) -> dict[str, Any]:
-    """The steps of `extractor run FEED --out OUT --graph GRAPH`, and the CPU seconds that each took."""
+    """The steps of `extractor run FEED --out OUT --graph GRAPH`: CPU seconds of each, peak memory up to its end."""
     engine = ScriptedEngine(answer, model=MODEL, keep_calls=False)
-    wall, cpu = time.perf_counter(), [time.process_time()]
+    started, costs = time.perf_counter(), [cost()]
     summary = run(RunConfig(feeds=(str(feed),), out=out), engine=engine)
-    cpu.append(time.process_time())
+    costs.append(cost())
     write_report(out)
-    cpu.append(time.process_time())
+    costs.append(cost())
     with open_store(graph) as store:
         (merged,) = merge_runs([out], store, schema_relations())
-    cpu.append(time.process_time())
-    wall_s = time.perf_counter() - wall
+    costs.append(cost())
+    wall_s, cpu = time.perf_counter() - started, [seconds for seconds, _ in costs]
     return {
         "wall_s": round(wall_s, 1),
         "products_per_s": round(summary.outcomes / wall_s),
         "cpu_s": round(cpu[-1] - cpu[0], 1),
-        "cpu_s_of": {
-            step: round(end - start, 1)
-            for step, (start, end) in zip(("run", "report", "merge"), pairwise(cpu), strict=True)
-        },
+        "peak_mb": costs[-1][1],
+        "cpu_s_of": dict(zip(STEPS, (round(end - start, 1) for start, end in pairwise(cpu)), strict=True)),
+        "peak_mb_after": dict(zip(STEPS, (peak_mb for _, peak_mb in costs[1:]), strict=True)),
         "values": summary.values,
         "rejections": sum(summary.rejections.values()),
         "statements": merged.change.added,
     }
+
+
+def cost() -> tuple[float, int]:
+    """CPU seconds and peak megabytes of this process up to now."""
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1024 if sys.platform == "linux" else 1
+    return time.process_time(), round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 def answer(request: Request) -> str:
