@@ -123,10 +123,10 @@ def test_a_named_pipe_is_read_once(tmp_path: Path, feed: str) -> None:
 
 
 def test_demo(tmp_path: Path) -> None:
-    ended = command("demo", "--out", tmp_path / "demo.1", "--engine", "scripted")
+    ended = command("demo", "--out", tmp_path / "runs" / "demo.1", "--engine", "scripted")
     assert (ended.code, ended.out) == (0, "")
     assert "What is in the graph" in ended.err
-    report, graph = tmp_path / "demo.1" / "report.html", tmp_path / "demo.1.duckdb"
+    report, graph = tmp_path / "runs" / "demo.1" / "report.html", tmp_path / "runs" / "demo.1.duckdb"
     assert ended.err.endswith(f"\nReport: {report}   graph: {graph}\n")
     assert report.exists() and graph.exists()
 

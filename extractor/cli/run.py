@@ -98,7 +98,12 @@ def demo(
 ) -> None:
     """Sample feed -> graph -> report, on the embedded model."""
     from extractor.config import load_config
+    from extractor.errors import ConfigError
 
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out.parent}: {error.strerror}; give another --out") from None
     feed = str(files("extractor") / "demo" / "feed.jsonl")
     graph = out.with_name(f"{out.name}.duckdb")
     settings = load_config(None, {"feeds": (feed,), "out": out, "graph": graph, "engine": engine})
