@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -43,19 +43,27 @@ _END_TOKENS = 1
 _SPECIAL = re.compile(r"[<\[]")
 
 
-def compile_attributes(schema: CategorySchema, text: str, *, max_tokens: int = 2048) -> Constraint:
+def compile_attributes(
+    schema: CategorySchema,
+    text: str,
+    *,
+    max_tokens: int = 2048,
+    offered: Mapping[str, Iterable[str]] | None = None,
+) -> Constraint:
     """The grammar of the objects that can be stated about a listing.
 
     Args:
         schema: Attributes to decode; those that this text cannot fill are left out.
         text: `Product.text`, or the part of it that the prompt shows.
         max_tokens: Longest answer in tokens, the end token included.
+        offered: Of attributes that are words of the text, the only ones to choose from; one that is not
+            named may be any.
 
     Raises:
         ConfigError: not even spans of `_LEAST_BYTES` fit.
     """
     words = _Words(text)
-    slots = [slot for slot in _slots_in(schema, text) if not slot.is_span or words.shortest]
+    slots = [slot for slot in _slots_in(schema, text, offered or {}) if not slot.is_span or words.shortest]
     slots = _fitted(slots, words, max_tokens, schema.id)
     slots = [slot for slot in slots if not slot.is_span or words.shortest <= slot.characters]
     return Constraint(_grammar(slots, words), schema.json_schema, _size(slots, words) + _END_TOKENS)
@@ -115,11 +123,14 @@ class _SchemaKey:
     schema: CategorySchema = field(compare=False)
 
 
-def _slots_in(schema: CategorySchema, text: str) -> Iterator[_Slot]:
+def _slots_in(schema: CategorySchema, text: str, offered: Mapping[str, Iterable[str]]) -> Iterator[_Slot]:
     for attribute, slot in _schema_slots(_SchemaKey(schema.id, schema.hash, schema)):
-        if slot.literals or slot.is_span:
+        if slot.is_span and attribute.id in offered:
+            if surfaces := [_json(surface) for surface in offered[attribute.id] if surface in text]:
+                yield _with_literals(replace(slot, characters=0), surfaces)
+        elif slot.literals or slot.is_span:
             yield slot
-        elif literals := _members_in(attribute, text) if attribute.enum else _numbers_for(attribute, text):
+        elif literals := _members_in(attribute, text) if attribute.enum else numbers_for(attribute, text):
             yield _with_literals(slot, literals)
 
 
@@ -160,7 +171,7 @@ def find_numbers(text: str) -> Iterator[Span]:
             yield Span(*match.span("digits"))
 
 
-def _numbers_for(attribute: Attribute, text: str) -> list[str]:
+def numbers_for(attribute: Attribute, text: str) -> list[str]:
     """Numbers that are JSON as they stand and that the attribute admits, each once, in text order."""
     written = dict.fromkeys(span.slice(text) for span in find_numbers(text))
     return [number for number in written if _admits(attribute, number)]

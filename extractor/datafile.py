@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+# Of a model's folder, everything that changes an answer; a README beside the weights does not.
+_HASHED = frozenset({".safetensors", ".bin", ".json", ".model", ".txt", ".jinja", ".gguf"})
+_CHUNK_BYTES = 1 << 20
+
 
 class DataFileError(Exception):
     """What is wrong and what to do, without the file's name."""
@@ -74,3 +78,15 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise DataFileError(f"{name} is not JSON; write a number")
+
+
+def hash_folder(folder: Path) -> str:
+    """Over the files of a model folder, as 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _HASHED and path.is_file():
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+    return digest.hexdigest()

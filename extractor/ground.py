@@ -44,6 +44,22 @@ def ground(
     return _value(attribute, span.slice(text), span, "span", confidence, product)
 
 
+def place(
+    attribute: Attribute, surface: str, span: Span, confidence: float, product: Product
+) -> AttributeValue:
+    """A value whose place in the text is known.
+
+    Args:
+        attribute: What it is a value of.
+        surface: Words, an enum member, or a number.
+        span: Where the value, or the evidence of an enum member, stands.
+        confidence: 0 to 1.
+        product: Whose text it is.
+    """
+    how: How = "choice" if attribute.enum else "span"
+    return _value(attribute, surface, span, how, confidence, product)
+
+
 def drop_duplicates(values: Iterable[AttributeValue]) -> tuple[AttributeValue, ...]:
     """Of values of an attribute that differ in case at most: the most confident, in the first one's place."""
     best: dict[tuple[str, str, str | None], AttributeValue] = {}

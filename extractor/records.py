@@ -17,6 +17,8 @@ How = Literal["span", "choice", "derived"]
 # "taxonomy": where a product's category was chosen, not read.
 Source = Literal["title", "description", "feed", "taxonomy"]
 Role = Literal["system", "user", "assistant"]
+# Who decides the values of a product, proposer or language model; see policy.py.
+Policy = Literal["propose-only", "cascade", "decode-all"]
 
 
 class Reason(StrEnum):
@@ -32,6 +34,7 @@ class Reason(StrEnum):
     UNGROUNDED = "UNGROUNDED"  # the value does not stand in the product text
     UNKNOWN_UNIT = "UNKNOWN_UNIT"  # a quantity whose unit units.json does not have
     ENGINE = "ENGINE"  # the engine gave no completion for this product
+    OUTVOTED = "OUTVOTED"  # too few of several answers have the value
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,23 @@ UNKNOWN_CATEGORY = CategoryChoice("unknown", (), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """One span and its probability of being the value, 0..1."""
+
+    span: Span
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What may be said of one attribute of one product; all spans and "absent" add up to a probability of 1."""
+
+    absent: float
+    # The likeliest, best first.
+    spans: tuple[ScoredSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a chat prompt."""
 
@@ -162,8 +182,11 @@ class Usage:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
-    # Wall-clock seconds of the engine call divided by its requests.
+    # Wall-clock seconds of the calls of engine and proposer, each divided by its listings.
     latency_s: float = 0.0
+    # Attributes that the proposer decided, and those that the language model was asked for.
+    proposed: int = 0
+    decoded: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -171,6 +194,8 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.output_tokens + other.output_tokens,
             self.latency_s + other.latency_s,
+            self.proposed + other.proposed,
+            self.decoded + other.decoded,
         )
 
 
@@ -266,7 +291,7 @@ class Outcome:
         """The journal line as a dict."""
         return {
             **_row(self),
-            "category": {**_row(self.category), "confidence": round(self.category.confidence, 4)},
+            "category": _category_row(self.category),
             "values": [_value_row(value) for value in self.values],
             "rejections": [{**_row(r), "reason": str(r.reason)} for r in self.rejections],
             "usage": {**_row(self.usage), "latency_s": round(self.usage.latency_s, 6)},
@@ -333,6 +358,10 @@ class Statement:
         origin = (said.run, said.product, said.source, span, said.quote, said.prompt, said.schema, said.model)
         key = repr((self.subject, self.predicate, self.object, *origin))
         return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def _category_row(category: CategoryChoice) -> dict[str, Any]:
+    return {**_row(category), "path": list(category.path), "confidence": round(category.confidence, 4)}
 
 
 def _value_row(value: AttributeValue) -> dict[str, Any]:

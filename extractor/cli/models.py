@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,24 +26,24 @@ def train(
         "../shared/data"
     ),
 ) -> None:
-    """Train tokenizer and model from scratch, on the GPU where there is one."""
+    """Train a language model from scratch or fine-tune a span proposer, on the GPU where there is one."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from extractor.training.fit import fit, load_recipe
+    from extractor.training import open_recipe
 
-    loaded = load_recipe(recipe)
+    steps, fit = open_recipe(recipe)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console()) as bar:
-        task = bar.add_task("reading data", total=loaded.train.steps)
+        task = bar.add_task("reading data", total=steps)
 
-        def report(line: dict[str, Any]) -> None:
-            text = (
-                f"loss {line['loss']:.3f}  answer {line['answer_loss']:.3f}  {line['tokens_per_s']} tokens/s"
+        def report(line: Mapping[str, Any]) -> None:
+            losses = "  ".join(
+                f"{name.replace('_', ' ')} {line[name]:.3f}" for name in line if "loss" in name
             )
-            bar.update(task, completed=line["step"], description=text)
+            bar.update(task, completed=line["step"], description=f"{losses}  {line['tokens_per_s']} tokens/s")
 
-        folder = fit(loaded, data, out, report=report)
-    console().print(f"model: {folder}; try it with --model {folder}", markup=False, soft_wrap=True)
+        trained = fit(data, out, report)
+    console().print(f"{trained.folder}: try it with {trained.option}", markup=False, soft_wrap=True)
 
 
 def serve(

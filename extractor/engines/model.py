@@ -1,13 +1,12 @@
 """What a model says about itself on disk: a folder or a Hugging Face id goes in, a ModelInfo comes out.
 
-Reads config.json (context length) and extractor.json (`{"prompts": {"attributes":
-"attributes@embedded-v1"}}`: the prompts that a model was trained with), and hashes the files that shape its
-answers. It loads no weights and does not know which engine will.
+Reads config.json (context length) and extractor.json (`{"prompts": {"attributes": "attributes@embedded-v1"},
+"calibration": {...}}`: the prompts that a model was trained with, and how right it is at which confidence), and
+hashes the files that shape its answers. It loads no weights and does not know which engine will.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from extractor.calibrate import MODEL_NOTES, UNCALIBRATED, Calibration, read_calibration
+from extractor.datafile import hash_folder
 from extractor.errors import ConfigError
 
 # Where nothing says how long a prompt may be.
 UNKNOWN_CONTEXT_TOKENS = 4096
-
-# Everything that changes an answer; a README beside the weights does not.
-_HASHED = frozenset({".safetensors", ".bin", ".json", ".model", ".txt", ".jinja", ".gguf"})
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,10 @@ class ModelInfo:
     prompts: Mapping[str, str] = field(default_factory=dict)
     # What a library can load: a folder or a Hugging Face id; empty when the model is elsewhere.
     source: str = ""
+    # How right it is at which confidence; without curves for a model that nobody calibrated.
+    calibration: Calibration = UNCALIBRATED
+    # False: its folder has no chat template, so that it reads text prompts only.
+    chat: bool = True
 
 
 def load_model_info(model: str | None = None) -> ModelInfo:
@@ -77,13 +78,15 @@ def _looks_like_path(model: str) -> bool:
 
 
 def _read_folder(folder: Path) -> ModelInfo:
-    config = _read_json(folder / "config.json")
+    config, ours = _read_json(folder / "config.json"), read_ours(folder)
     return ModelInfo(
         id=folder.resolve().name,
-        hash=_hash_folder(folder),
+        hash=hash_folder(folder),
         context_tokens=_context_tokens(config),
-        prompts=_read_prompts(folder),
+        prompts=_prompts(ours, folder),
         source=str(folder),
+        calibration=read_calibration(folder),
+        chat=_has_chat_template(folder),
     )
 
 
@@ -91,15 +94,22 @@ def _read_hub(model: str) -> ModelInfo:
     try:
         from huggingface_hub import snapshot_download
 
-        folder = Path(snapshot_download(model, allow_patterns=["config.json", "extractor.json"]))
+        folder = Path(snapshot_download(model, allow_patterns=["config.json", MODEL_NOTES]))
     except (ImportError, OSError, ValueError) as error:
         raise ConfigError(
             f"{model}: no such folder, and Hugging Face did not give it ({type(error).__name__}); "
             "check the name and the connection, or give a folder"
         ) from error
-    config = _read_json(folder / "config.json")
-    # The cache keeps one folder a commit.
-    return ModelInfo(model, f"{model}@{folder.name}", _context_tokens(config), _read_prompts(folder), model)
+    config, ours = _read_json(folder / "config.json"), read_ours(folder)
+    return ModelInfo(
+        id=model,
+        # The cache keeps one folder a commit.
+        hash=f"{model}@{folder.name}",
+        context_tokens=_context_tokens(config),
+        prompts=_prompts(ours, folder),
+        source=model,
+        calibration=read_calibration(folder),
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -122,22 +132,24 @@ def _context_tokens(config: Mapping[str, Any]) -> int:
     return UNKNOWN_CONTEXT_TOKENS
 
 
-def _read_prompts(folder: Path) -> dict[str, str]:
-    path = folder / "extractor.json"
-    if not path.is_file():
-        return {}
-    prompts = _read_json(path).get("prompts", {})
+def _has_chat_template(folder: Path) -> bool:
+    """In a file of its own, as transformers writes it since 4.43, or among the tokenizer's settings."""
+    if any(folder.glob("chat_template.*")):
+        return True
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and bool(_read_json(path).get("chat_template"))
+
+
+def read_ours(folder: Path) -> dict[str, Any]:
+    """What this package wrote down about the model; empty for one that it does not know."""
+    path = folder / MODEL_NOTES
+    return _read_json(path) if path.is_file() else {}
+
+
+def _prompts(ours: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    prompts = ours.get("prompts", {})
     if not isinstance(prompts, dict) or not all(isinstance(value, str) for value in prompts.values()):
-        raise ConfigError(f'{path}: "prompts" must map tasks to prompt ids such as "attributes@v1"')
+        raise ConfigError(
+            f'{folder / MODEL_NOTES}: "prompts" must map tasks to prompt ids such as "attributes@v1"'
+        )
     return prompts
-
-
-def _hash_folder(folder: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _HASHED and path.is_file():
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-    return digest.hexdigest()

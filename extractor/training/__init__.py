@@ -1,5 +1,48 @@
-"""Data to weights: tokenizer and decoder-only model of our own, from scratch, on CPU or GPU.
+"""Data to weights: a decoder-only model of our own from scratch, and a span proposer from a pretrained encoder.
 
-`dataset` turns labelled records into examples, `synthesize` makes more from the taxonomy, `fit` trains.
-Imported by the command line alone; nothing in the pipeline knows it.
+`dataset` turns labelled records into examples, `synthesize` makes more from the taxonomy, `leaks` keeps test titles
+out; `fit` trains the decoder, `proposer` the proposer. Imported by the command line alone.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a recipe."""
+
+    folder: Path
+    # How to use it: "--model DIR".
+    option: str
+
+
+def open_recipe(path: Path) -> tuple[int, Callable[[Path, Path, Report], Trained]]:
+    """Steps of a recipe, and what runs it: data folder, out folder, progress -> Trained.
+
+    Raises:
+        ConfigError: naming the file and what is wrong.
+    """
+    from extractor.training import fit, proposer
+
+    if proposer.is_proposer(path):
+        recipe = proposer.load_recipe(path)
+
+        def run_proposer(data: Path, out: Path, report: Report) -> Trained:
+            folder = proposer.Trainer(recipe, data, out).run(report)
+            return Trained(folder, f"--policy propose-only --proposer {folder}")
+
+        return recipe.train.steps, run_proposer
+    decoder = fit.load_recipe(path)
+
+    def run_decoder(data: Path, out: Path, report: Report) -> Trained:
+        folder = fit.fit(decoder, data, out, report=report)
+        return Trained(folder, f"--model {folder}")
+
+    return decoder.train.steps, run_decoder
