@@ -1,6 +1,6 @@
 """Settings of a run, typed and frozen: what the command line and a TOML file say, and nothing else.
 
-In: options and a file. Out: a `RunConfig`. Opens no feed, model or store.
+In: options and a file. Out: a `RunConfig`, or the part of it that needs no feed. Opens no feed, model or store.
 """
 
 from __future__ import annotations
@@ -8,26 +8,21 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from extractor.errors import ConfigError
+from extractor.records import Policy
 
 EngineName = Literal["auto", "vllm", "server", "transformers", "scripted"]
 
 
-class RunConfig(BaseModel):
-    """What one run does."""
+class ExtractorConfig(BaseModel):
+    """What shapes Outcomes, wherever the products come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Feed files, "-" for stdin.
-    feeds: tuple[str, ...] = Field(min_length=1)
-    # The run folder.
-    out: Path
-    # DuckDB file to merge into at the end; None: do not merge.
-    graph: Path | None = None
     # Schema id for every product, or "auto": by category.
     schema_id: str = "auto"
     # Taxonomy file; None: the shipped one.
@@ -39,26 +34,48 @@ class RunConfig(BaseModel):
     model: str | None = None
     # OpenAI-compatible endpoint of engine "server".
     base_url: str | None = None
-    # Read so many feed records at most.
-    limit: int | None = Field(default=None, ge=1)
     # Our field -> the feed's column.
     mapping: Mapping[str, str] = {}
+    # Labelled listings, of which the prompt shows some before each question; None: only its own examples.
+    demonstrations: Path | None = None
+    # Ask about each product so often, in other orders of its attributes, and take the majority.
+    votes: Literal[1, 3, 5, 7, 9] = 1
+    # Who decides values, see policy.py; None: the embedded model's own policy, or decode-all for another model.
+    policy: Policy | None = None
+    # Folder of the span proposer; None: the shipped one.
+    proposer: Path | None = None
+    # Most output tokens for one product.
+    max_output_tokens: int = Field(default=2048, ge=64)
+
+
+class RunConfig(ExtractorConfig):
+    """What one run does."""
+
+    # Feed files, "-" for stdin.
+    feeds: tuple[str, ...] = Field(min_length=1)
+    # The run folder.
+    out: Path
+    # DuckDB file to merge into at the end; None: do not merge.
+    graph: Path | None = None
+    # Read so many feed records at most.
+    limit: int | None = Field(default=None, ge=1)
     # Feed format where the file's ending does not tell.
     format: str | None = None
     # Products per engine call, and per fsync of the journal: at the end of a call the engine waits for its
     # longest answers, so small batches cost speed; a killed run loses one batch.
     batch_size: int = Field(default=1024, ge=1)
-    # Most output tokens for one product.
-    max_output_tokens: int = Field(default=2048, ge=64)
     # Values below this confidence stay in the run folder and do not go into the graph.
-    min_confidence: float = Field(default=0.2, ge=0.0, le=1.0)
+    min_confidence: float = Field(default=0.5, ge=0.0, le=1.0)
     # Exit code 1 when a larger share of the products has a rejection of the whole product.
     max_reject_rate: float = Field(default=1.0, ge=0.0, le=1.0)
 
     def identity(self) -> dict[str, Any]:
         """The settings that change outcomes: a run folder is resumed only under the same ones."""
-        fields = {"schema_id", "prompt", "engine", "model", "mapping", "format", "max_output_tokens"}
+        fields = {"schema_id", "prompt", "engine", "model", "mapping", "format", "votes", "max_output_tokens"}
         return self.model_dump(mode="json", include=fields)
+
+
+Config = TypeVar("Config", bound=ExtractorConfig)
 
 
 def load_config(path: Path | None, options: Mapping[str, Any]) -> RunConfig:
@@ -72,12 +89,23 @@ def load_config(path: Path | None, options: Mapping[str, Any]) -> RunConfig:
         ConfigError: naming the file or option and what is wrong.
     """
     settings = _read(path) if path else {}
-    settings |= {name: value for name, value in options.items() if value is not None and value != ()}
+    return _validated(RunConfig, settings | _stated(options), f"{path}: " if path else "")
+
+
+def extractor_config(options: Mapping[str, Any]) -> ExtractorConfig:
+    """The part that needs no feed, from options alone; None means not stated. Raises ConfigError."""
+    return _validated(ExtractorConfig, _stated(options), "")
+
+
+def _stated(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def _validated(kind: type[Config], settings: Mapping[str, Any], where: str) -> Config:
     try:
-        return RunConfig.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        where = f"{path}: " if path else ""
         name = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{where}{name}: {first['msg']}; see extractor run --help") from None
 
@@ -89,7 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}; give a TOML file with the run's settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; correct the TOML") from None
-    for name in ("out", "graph", "taxonomy"):
+    for name in ("out", "graph", "taxonomy", "demonstrations", "proposer"):
         if isinstance(settings.get(name), str):
             settings[name] = path.parent / settings[name]
     if isinstance(settings.get("feeds"), list):

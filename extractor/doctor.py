@@ -14,10 +14,11 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from extractor.engines.cached import FILE, default_folder
 from extractor.engines.model import load_model_info
 from extractor.errors import ExtractorError
-from extractor.prompt import check_prompts
 from extractor.prompt import default_folder as prompts_folder
+from extractor.prompt_check import check_prompts
 from extractor.schema import SchemaStore
 from extractor.schema import default_folder as schemas_folder
 
@@ -39,7 +40,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, the most basic first."""
-    return [*_basics(), *_engines(), _model(), *_data_files()]
+    return [*_basics(), *_engines(), _model(), *_data_files(), _cache()]
 
 
 def _basics() -> Iterator[Finding]:
@@ -101,3 +102,9 @@ def _data_files() -> Iterator[Finding]:
         problems = {"schemas": [str(error)]}
     for what, found in problems.items():
         yield Finding(what, not found, True, found[0] if found else "all load")
+
+
+def _cache() -> Finding:
+    path = default_folder() / FILE
+    size = f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "empty"
+    return Finding("completion cache", True, False, f"{size}; {path}, which may be deleted")

@@ -18,7 +18,7 @@ from extractor.quantity import Quantity, UnknownUnit, find_numbers, format_numbe
 from extractor.records import AttributeValue, Reason, Rejection
 from extractor.units import Units, load_units
 
-__all__ = ["NORMALIZERS", "Units", "load_units", "normalize_value"]
+__all__ = ["NORMALIZERS", "Units", "fold", "load_units", "normalize_value"]
 
 
 class Normal(NamedTuple):
@@ -48,7 +48,7 @@ def normalize_value(
         The value, and a Rejection when its unit is unknown: the value is then kept as text, without a unit.
     """
     normalizer = NORMALIZERS[attribute.normalizer or ("text" if attribute.type == "string" else "number")]
-    member = _known(_folded(value.surface), attribute) if attribute.enum else None
+    member = _known(fold(value.surface), attribute) if attribute.enum else None
     normal = Normal(member) if member else normalizer(value.surface, attribute, units)
     # What is nothing but punctuation stays as it is: a value is never empty.
     normalized = replace(value, canonical=normal.canonical or value.surface, unit=normal.unit)
@@ -65,22 +65,22 @@ def normalize_value(
 
 def _text(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "  Long-Sleeved. " -> "long-sleeved", or what the schema's synonyms make of it."""
-    folded = _folded(surface)
+    folded = fold(surface)
     return Normal(_known(folded, attribute) or folded)
 
 
 def _brand(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "LEGO® Systems, Inc." -> "LEGO Systems": case is kept, for people read it."""
     name = _settled(surface, lambda text: _LEGAL_FORM.sub("", _tidy(text)) or _tidy(text))
-    return Normal(_known(_folded(name), attribute) or name)
+    return Normal(_known(fold(name), attribute) or name)
 
 
 def _color(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "Grey & Black" -> "gray/black": each color by itself, in the order they are written."""
-    folded = _folded(surface)
+    folded = fold(surface)
     if known := _known(folded, attribute):
         return Normal(known)
-    colors = filter(None, map(_folded, _COLOR_JOINER.split(folded)))
+    colors = filter(None, map(fold, _COLOR_JOINER.split(folded)))
     return Normal("/".join(_known(color, attribute) or color for color in colors))
 
 
@@ -89,12 +89,12 @@ def _quantity(surface: str, attribute: Attribute, units: Units) -> Normal:
     found = _parsed(surface, attribute, units)
     if isinstance(found, Quantity):
         return Normal(found.canonical, found.unit)
-    return Normal(_folded(surface), unknown_unit=found.word if found else None)
+    return Normal(fold(surface), unknown_unit=found.word if found else None)
 
 
 def _size(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "X-Large" -> "XL" by the schema's synonyms, "10 inch" -> "10" inch, "14 M US" -> "14 m us"."""
-    folded = _folded(surface)
+    folded = fold(surface)
     if known := _known(folded, attribute):
         return Normal(known)
     # A size is a measure only when a unit is all that follows, and no letter such as a shoe's width.
@@ -109,12 +109,12 @@ def _number(surface: str, attribute: Attribute, units: Units) -> Normal:
     found = _parsed(surface, attribute, units)
     if isinstance(found, Quantity) and found.unit and found.unit == attribute.unit:
         return Normal(found.canonical, found.unit)
-    return _only_number(surface, attribute.unit) or Normal(_folded(surface))
+    return _only_number(surface, attribute.unit) or Normal(fold(surface))
 
 
 def _pack(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "Pack of 2", "2-pack", "2pcs/lot" -> "2" count; a pack of "10.7 oz" is a quantity."""
-    folded = _folded(surface)
+    folded = fold(surface)
     known = _known(folded, attribute) or folded
     found = parse_quantity(known, units, units.get("count"))
     if isinstance(found, Quantity) and found.unit not in (None, "count"):
@@ -159,7 +159,7 @@ _EDGES = " .,;:!?|/\\-\u2013\u2014_*\u2022\u00b7~"
 def _parsed(surface: str, attribute: Attribute, units: Units) -> Quantity | UnknownUnit | None:
     """The quantity that the surface, or the synonym it is, stands for."""
     expected = units.get(attribute.unit)
-    folded = _folded(surface)
+    folded = fold(surface)
     if known := _known(folded, attribute):
         return parse_quantity(known, units, expected)
     # With its case first: MW is not mW.
@@ -171,7 +171,7 @@ def _parsed(surface: str, attribute: Attribute, units: Units) -> Quantity | Unkn
 
 
 def _only_number(surface: str, unit: str | None) -> Normal | None:
-    numbers = find_numbers(_folded(surface))
+    numbers = find_numbers(fold(surface))
     return Normal(format_number(numbers[0]), unit) if len(numbers) == 1 else None
 
 
@@ -183,7 +183,8 @@ def _known(folded: str, attribute: Attribute) -> str | None:
     return next((key for key, forms in attribute.synonyms.items() if folded in forms), None)
 
 
-def _folded(text: str) -> str:
+def fold(text: str) -> str:
+    """ "  Long\u2011Sleeved. " -> "long-sleeved": spellings of one value that no one would tell apart."""
     return _settled(text, lambda text: _tidy(text).casefold())
 
 

@@ -1,29 +1,33 @@
 """The spine: feed records in, Outcomes out, one for each; calls the stages in their order and does nothing else.
 
-    route -> (propose) -> prompt + constraint -> engine -> validate -> repair once -> ground -> normalize
+    route -> propose -> ask (prompt + constraint) -> engine -> validate -> repair once -> ground -> normalize -> vote
 
 It knows all stages; no stage knows another. What is read and where Outcomes go is the caller's (`run.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from extractor import __version__
-from extractor.constraint import compile_attributes, compile_choice
-from extractor.engines import Engine
+from extractor.ask import Limits, Question, ask
+from extractor.calibrate import UNCALIBRATED, Calibration, calibrate
+from extractor.constraint import compile_choice
+from extractor.engines import Engine, ModelInfo
 from extractor.errors import ConfigError
-from extractor.ground import drop_duplicates, ground
+from extractor.ground import drop_duplicates, ground, place
 from extractor.normalize import Units, normalize_value
+from extractor.policy import Decision, Settled, agreed, reduced, settle
 from extractor.prompt import (
     PromptTemplate,
-    attributes_request_variables,
     render,
     repair_request_variables,
     route_request_variables,
 )
+from extractor.propose import Ask, Proposer
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
@@ -31,6 +35,7 @@ from extractor.records import (
     Completion,
     MadeBy,
     Outcome,
+    Policy,
     Product,
     Reason,
     Rejection,
@@ -41,11 +46,13 @@ from extractor.records import (
 from extractor.route import Candidate, chosen, decide, options
 from extractor.schema import CategorySchema
 from extractor.validate import Validated, needs_repair, parse_choice, validate
+from extractor.vote import Vote, count, orders
+
+if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
+    from extractor.demonstrations import Demonstrations
 
 # Characters of the text that a category choice is made from.
 ROUTE_CHARACTERS = 400
-# A text without white space over so many characters may be cut anywhere.
-WORD_CHARACTERS = 50
 
 
 class Router(Protocol):
@@ -76,6 +83,17 @@ class Extractor:
     schema_id: str | None = None
     # Most output tokens for one product.
     max_output_tokens: int = 2048
+    # Labelled listings, of which so many are shown before each question.
+    demonstrations: Demonstrations | None = None
+    shots: int = 0
+    # Each product is asked about so often, each time for its attributes in another order.
+    votes: int = 1
+    # False: confidence as the model has it.
+    calibrated: bool = True
+    # Points at values; None: the language model decides everything.
+    proposer: Proposer | None = None
+    # Who decides what, where there is a proposer.
+    policy: Policy = "cascade"
 
     def extract(self, records: Sequence[Product | Unreadable]) -> list[Outcome]:
         """One Outcome for each record, in order.
@@ -85,8 +103,9 @@ class Extractor:
         """
         drafts = [_Draft(record) for record in records if isinstance(record, Product)]
         self._route(drafts)
+        self._propose(drafts)
         self._ask(drafts)
-        self._repair([draft for draft in drafts if needs_repair(draft.answer)])
+        self._repair([ballot for draft in drafts for ballot in draft.ballots if needs_repair(ballot.answer)])
         done = iter(drafts)
         return [
             _unreadable(record) if isinstance(record, Unreadable) else self._outcome(next(done))
@@ -107,6 +126,11 @@ class Extractor:
             draft.usage += completion.usage
             answer = parse_choice(completion)
             draft.category = chosen(candidates, *answer) if answer else UNKNOWN_CATEGORY
+        for draft in drafts:
+            draft.schema = self._schema_of(draft.category)
+
+    def _schema_of(self, category: CategoryChoice) -> CategorySchema:
+        return self.store.by_id(self.schema_id) if self.schema_id else self.store.for_category(category.id)
 
     def _route_request(self, product: Product, candidates: Sequence[Candidate]) -> Request:
         offered = [*options(candidates), UNKNOWN_CATEGORY.id]
@@ -114,70 +138,68 @@ class Extractor:
         variables = route_request_variables(offered, product.text[:ROUTE_CHARACTERS], template.form)
         return Request(product.id, render(template, variables), compile_choice(offered))
 
+    def _propose(self, drafts: Sequence[_Draft]) -> None:
+        """Settle what the policy lets the proposer settle."""
+        if self.proposer is None:
+            return
+        started = time.perf_counter()
+        proposals = self.proposer.propose([draft.to_propose() for draft in drafts])
+        seconds = (time.perf_counter() - started) / max(1, len(drafts))
+        for draft, proposed in zip(drafts, proposals, strict=True):
+            draft.decision = settle(draft.schema, draft.product.text, proposed, self.policy)
+            draft.usage += Usage(latency_s=seconds, proposed=draft.decision.cells)
+
     def _ask(self, drafts: Sequence[_Draft]) -> None:
-        """One request a product, those of a category together: they share the beginning of their prompts."""
+        """Those of a category together: they share the beginning of their prompts."""
         for draft in drafts:
-            draft.schema = (
-                self.store.by_id(self.schema_id)
-                if self.schema_id
-                else self.store.for_category(draft.category.id)
-            )
-            self._fit(draft)
-        asked = sorted((d for d in drafts if d.request), key=lambda d: d.category.id)
-        completions = self.engine.generate([draft.request for draft in asked if draft.request])
-        for draft, completion in zip(asked, completions, strict=True):
-            draft.take(completion)
+            if draft.decision is None or draft.decision.open:
+                self._fill_in(draft)
+        ballots = [b for draft in sorted(drafts, key=lambda d: d.category.id) for b in draft.ballots]
+        completions = self.engine.generate([ballot.request for ballot in ballots])
+        for ballot, completion in zip(ballots, completions, strict=True):
+            ballot.take(completion)
 
-    def _fit(self, draft: _Draft) -> None:
-        """The request with as much of the text as the model can read; what is cut is said."""
-        text, room = draft.product.text, self.engine.model.context_tokens
-        length, shortest = len(text), len(draft.product.title)
-        while True:
-            try:
-                constraint = compile_attributes(
-                    draft.schema, text[:length], max_tokens=min(self.max_output_tokens, room // 2)
-                )
-            except ConfigError as error:
-                draft.reject(Reason.TOO_LONG, str(error))
-                return
-            template = self.prompts["attributes"]
-            variables = attributes_request_variables(
-                draft.schema, draft.category.path, text[:length], template.form
-            )
-            prompt = render(template, variables)
-            used = self.engine.count_tokens(prompt) + constraint.max_tokens
-            if used <= room:
-                break
-            if length == shortest:
-                draft.reject(Reason.TOO_LONG, f"title of {shortest:,} characters; {room:,} tokens fit")
-                return
-            # Less text makes both the prompt and the longest answer shorter; a tenth at least, so that it ends.
-            length = max(shortest, _word_end(text, int(length * min(room / used, 0.9))))
-        draft.length, draft.request = length, Request(draft.product.id, prompt, constraint)
-        if length < len(text):
-            draft.reject(Reason.TEXT_CUT, f"read {length:,} of {len(text):,} characters; {room:,} tokens fit")
+    def _fill_in(self, draft: _Draft) -> None:
+        """A ballot for each vote; none when the model cannot read even the title."""
+        product, category = draft.product, draft.category
+        schema, decision = draft.schema, draft.decision or Decision()
+        if draft.decision:
+            schema = reduced(schema, decision.open)
+        draft.usage += Usage(decoded=len(schema.attributes))
+        pool = self.demonstrations
+        shown = pool.pick(product, category, schema, self.shots) if pool else ()
+        schemas = orders(schema, product.id, self.votes)
+        model = self.engine.model
+        limits = Limits(model.context_tokens, self.max_output_tokens, self.engine.count_tokens)
+        question = Question(product, category.path, schemas, shown, decision.offered)
+        asked = ask(question, self.prompts["attributes"], limits)
+        draft.length = asked.length
+        draft.rejections += asked.rejections
+        draft.ballots = [
+            _Ballot(draft, schema, request) for schema, request in zip(schemas, asked.requests, strict=False)
+        ]
 
-    def _repair(self, drafts: Sequence[_Draft]) -> None:
+    def _repair(self, ballots: Sequence[_Ballot]) -> None:
         """Ask once more where the answer was no valid object, quoting the error."""
+        template = self.prompts["repair"]
         requests = []
-        for draft in drafts:
-            assert draft.request
-            template = self.prompts["repair"]
+        for ballot in ballots:
+            draft = ballot.draft
             variables = repair_request_variables(
-                draft.schema,
+                ballot.schema,
                 draft.category.path,
                 draft.text,
                 template.form,
-                previous=draft.completion.text,
-                error=needs_repair(draft.answer) or "",
+                previous=ballot.completion.text,
+                error=needs_repair(ballot.answer) or "",
             )
-            requests.append(replace(draft.request, prompt=render(template, variables)))
-        for draft, completion in zip(drafts, self.engine.generate(requests), strict=True):
-            first = draft.answer
-            draft.take(completion)
+            requests.append(replace(ballot.request, prompt=render(template, variables)))
+        for ballot, completion in zip(ballots, self.engine.generate(requests), strict=True):
+            first = ballot.answer
+            ballot.take(completion)
             # That the engine failed now says nothing about the first answer.
-            if completion.finish == "error" or len(draft.answer.candidates) < len(first.candidates):
-                draft.answer = first
+            if completion.finish == "error" or len(ballot.answer.candidates) < len(first.candidates):
+                ballot.answer = first
 
     def _outcome(self, draft: _Draft) -> Outcome:
         product = draft.product
@@ -196,19 +218,46 @@ class Extractor:
         )
 
     def _values(self, draft: _Draft) -> tuple[AttributeValue, ...]:
-        """Ground and normalize what validate let through; the rest goes to the rejections."""
-        draft.rejections += draft.answer.rejections
-        values = []
-        for candidate in draft.answer.candidates:
-            attribute = draft.schema.attribute(candidate.attribute)
-            found = ground(attribute, candidate.surface, candidate.confidence, draft.product)
+        """What the proposer settled and what most votes say; the rest goes to the rejections."""
+        elected = count([self._vote(ballot) for ballot in draft.ballots], draft.schema, draft.product.id)
+        settled = self._finished(draft, draft.placed())
+        draft.rejections += [*elected.rejections, *settled.rejections]
+        rank = {attribute.id: number for number, attribute in enumerate(draft.schema.attributes)}
+        return tuple(sorted((*settled.values, *elected.values), key=lambda value: rank[value.attribute]))
+
+    def _vote(self, ballot: _Ballot) -> Vote:
+        """Ground what validate let through."""
+        draft = ballot.draft
+        grounded = (
+            ground(draft.schema.attribute(c.attribute), c.surface, c.confidence, draft.product)
+            for c in ballot.answer.candidates
+        )
+        checked = (
+            found if isinstance(found, Rejection) or not draft.decision else agreed(found, draft.decision)
+            for found in grounded
+        )
+        vote = self._finished(draft, checked)
+        return Vote(vote.values, (*ballot.answer.rejections, *vote.rejections))
+
+    def _finished(self, draft: _Draft, grounded: Iterable[AttributeValue | Rejection]) -> Vote:
+        """Normalize and calibrate."""
+        values: list[AttributeValue] = []
+        rejections: list[Rejection] = []
+        for found in grounded:
             if isinstance(found, Rejection):
-                draft.rejections.append(found)
+                rejections.append(found)
                 continue
+            attribute = draft.schema.attribute(found.attribute)
             value, problem = normalize_value(found, attribute, self.units, draft.product.id)
-            values.append(value)
-            draft.rejections += [problem] if problem else []
-        return drop_duplicates(values)
+            values.append(calibrate(value, self._calibration))
+            rejections += [problem] if problem else []
+        return Vote(drop_duplicates(values), tuple(rejections))
+
+    @property
+    def _calibration(self) -> Calibration:
+        if not self.calibrated:
+            return UNCALIBRATED
+        return self.proposer.calibration if self.proposer else self.engine.model.calibration
 
     def made_by(self, schema: CategorySchema | None = None) -> MadeBy:
         """What shaped an Outcome; without a schema, what is the same for all products of a run."""
@@ -218,11 +267,15 @@ class Extractor:
             prompt_hash=prompt.hash,
             schema=schema.id if schema else "",
             schema_hash=schema.hash if schema else "",
-            model=self.engine.model.id,
-            model_hash=self.engine.model.hash,
+            model="+".join(model.id for model in self._models),
+            model_hash="+".join(model.hash for model in self._models),
             engine=self.engine.name,
             version=__version__,
         )
+
+    @property
+    def _models(self) -> tuple[ModelInfo | Proposer, ...]:
+        return (self.proposer, self.engine.model) if self.proposer else (self.engine.model,)
 
 
 @dataclass(slots=True)
@@ -232,11 +285,11 @@ class _Draft:
     product: Product
     category: CategoryChoice = UNKNOWN_CATEGORY
     schema: CategorySchema = field(init=False)
+    # What the proposer settled; None: nothing was proposed.
+    decision: Decision | None = None
     # Characters of the text that the model reads.
     length: int = 0
-    request: Request | None = None
-    completion: Completion = field(default_factory=lambda: Completion(""))
-    answer: Validated = field(default_factory=Validated)
+    ballots: list[_Ballot] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 
@@ -244,19 +297,34 @@ class _Draft:
     def text(self) -> str:
         return self.product.text[: self.length]
 
+    def to_propose(self) -> Ask:
+        names = tuple(attribute.id for attribute in self.schema.attributes if attribute.how != "derived")
+        return Ask(names, self.category.path[-1] if self.category.path else "", self.product.text)
+
+    def placed(self) -> list[AttributeValue]:
+        """What the proposer settled, with its place."""
+        settled: Sequence[Settled] = self.decision.settled if self.decision else ()
+        return [
+            place(self.schema.attribute(s.attribute), s.surface, s.span, s.confidence, self.product)
+            for s in settled
+        ]
+
+
+@dataclass(slots=True)
+class _Ballot:
+    """One request about a product's attributes, and the answer."""
+
+    draft: _Draft
+    # The draft's, with its attributes in the order in which this one asks for them.
+    schema: CategorySchema
+    request: Request
+    completion: Completion = field(default_factory=lambda: Completion(""))
+    answer: Validated = field(default_factory=Validated)
+
     def take(self, completion: Completion) -> None:
         self.completion = completion
-        self.usage += completion.usage
-        self.answer = validate(completion, self.schema, self.product.id)
-
-    def reject(self, reason: Reason, detail: str) -> None:
-        self.rejections.append(Rejection(self.product.id, None, reason, detail))
-
-
-def _word_end(text: str, length: int) -> int:
-    """Where to cut a text that has to become at most so long: half a word would be taken for a value."""
-    ends = range(length, max(0, length - WORD_CHARACTERS), -1)
-    return next((end for end in ends if text[end].isspace()), length)
+        self.draft.usage += completion.usage
+        self.answer = validate(completion, self.draft.schema, self.draft.product.id)
 
 
 def prompt_ids(engine: Engine, attributes: str | None) -> dict[str, str]:

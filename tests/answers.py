@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from extractor.engines import ModelInfo
+from extractor.engines import Engine, ModelInfo
 from extractor.engines.scripted import Answer, ScriptedEngine
+from extractor.normalize import load_units
+from extractor.pipeline import Extractor, prompt_ids
 from extractor.records import Message, Request
+from extractor.route import Router
+from extractor.run import load_prompts
+from extractor.schema import SchemaStore
 
 Task = Literal["route", "attributes", "repair"]
 # Product id -> answers to its attributes request and, after that, to its repair request.
@@ -47,3 +52,25 @@ def answering(
         return given
 
     return ScriptedEngine(answer, model=ModelInfo("scripted", "scripted", context_tokens))
+
+
+def in_turn(answers: Mapping[str, Sequence[Answer]], *, context_tokens: int = 8192) -> ScriptedEngine:
+    """Says what is given for a product one after the other, whatever is asked; "{}" where nothing is left."""
+    left = {product_id: list(given) for product_id, given in answers.items()}
+
+    def answer(request: Request) -> Answer:
+        return left[request.id].pop(0) if left.get(request.id) else "{}"
+
+    return ScriptedEngine(answer, model=ModelInfo("scripted", "scripted", context_tokens))
+
+
+def shipped_extractor(engine: Engine, store: SchemaStore, **settings: Any) -> Extractor:
+    """With the shipped prompts, units and taxonomy."""
+    return Extractor(
+        engine=engine,
+        store=store,
+        router=Router(store.taxonomy),
+        units=load_units(store.folder),
+        prompts=load_prompts(prompt_ids(engine, None), engine.model),
+        **settings,
+    )

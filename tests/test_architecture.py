@@ -26,19 +26,25 @@ SHARED = {
         "constraint",
         "chunks",
         "search",
+        "gold",
+        "versions",
+        "calibrate",
     )
 }
 # Stage -> modules that it alone is split into.
 STAGES = {
     "read": {"rows"},
     "route": set(),
+    "demonstrations": set(),
+    "ask": set(),
     "engines": set(),
     "validate": set(),
     "ground": set(),
     "normalize": {"quantity", "units"},
+    "vote": set(),
     "journal": set(),
 }
-HEAVY = ("torch", "vllm", "transformers", "outlines", "openai", "langchain_core")
+HEAVY = ("torch", "vllm", "transformers", "outlines", "openai", "langchain_core", "bm25s")
 # What --help can do without as well.
 SLOW = (*HEAVY, "duckdb", "pyarrow", "jsonschema", "pydantic", "jinja2")
 

@@ -33,11 +33,13 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
 
 def test_paths_of_a_file_count_from_its_folder(tmp_path: Path) -> None:
     file = write(
-        tmp_path / "run.toml", 'feeds = ["a.jsonl", "/b.csv", "-"]\nout = "run1"\ngraph = "../g.duckdb"\n'
+        tmp_path / "run.toml",
+        'feeds = ["a.jsonl", "/b.csv", "-"]\nout = "run1"\ngraph = "../g.duckdb"\ndemonstrations = "train.jsonl"\n',
     )
     config = load_config(file, {"feeds": ()})
     assert config.feeds == (str(tmp_path / "a.jsonl"), "/b.csv", "-")
     assert (config.out, config.graph) == (tmp_path / "run1", tmp_path / "../g.duckdb")
+    assert config.demonstrations == tmp_path / "train.jsonl"
 
 
 def test_settings_do_not_change() -> None:
@@ -53,6 +55,7 @@ BAD_OPTIONS = [
     ({**FINE, "engine": "gpt"}, "engine: Input should be 'auto', 'vllm'"),
     ({**FINE, "limit": 0}, "limit: Input should be greater than or equal to 1"),
     ({**FINE, "batch_size": -3}, "batch_size: Input should be greater than or equal to 1"),
+    ({**FINE, "votes": 2}, "votes: Input should be 1, 3, 5, 7 or 9; see extractor run --help"),
     ({**FINE, "max_reject_rate": 1.5}, "max_reject_rate: Input should be less than or equal to 1"),
     ({**FINE, "tempreature": 1}, "tempreature: Extra inputs are not permitted"),
 ]

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from extractor import prompt, schema
 from extractor.prompt import PromptTemplate, list_prompts, load_prompt, render
+from extractor.prompt_check import check_prompts, prefix_warnings
 from extractor.records import Message
 from extractor.schema import CategorySchema, SchemaStore
 
@@ -101,7 +102,12 @@ def test_shared_definitions_are_used() -> None:
 
 
 def test_prompts_are_without_problems(store: SchemaStore) -> None:
-    assert prompt.check_prompts(PROMPTS, store) == []
+    assert check_prompts(PROMPTS, store) == []
+
+
+@pytest.mark.parametrize("prompt_id", PROMPT_IDS)
+def test_prompt_says_first_what_listings_share(prompt_id: str) -> None:
+    assert prefix_warnings(load_prompt(prompt_id, PROMPTS)) == []
 
 
 def test_every_task_has_a_prompt_for_any_model_and_one_for_the_embedded_model() -> None:

@@ -19,9 +19,13 @@ from urllib.request import urlopen
 
 import jsonschema
 import pytest
+from chat_models import AnsweringChat
+from langchain_core.exceptions import ContextOverflowError
 from tiny_model import CONTEXT_TOKENS, build_tiny_model, write_prompts
 
-from extractor.engines import Engine, ModelInfo, load_model_info, open_engine
+from extractor.engines import Engine, ModelInfo, describe_engine, load_model_info, open_engine
+from extractor.engines.cached import open_cached
+from extractor.engines.langchain import LangChainEngine
 from extractor.engines.scripted import ScriptedEngine
 from extractor.engines.tokens import align_tokens, decode_pieces, encode_prompt, failed
 from extractor.errors import ConfigError, EngineError
@@ -84,7 +88,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scope="module",
     params=[
         "scripted",
+        "langchain",
         "transformers",
+        "cached",
         pytest.param("vllm", marks=pytest.mark.engine),
         pytest.param("server", marks=pytest.mark.engine),
     ],
@@ -93,9 +99,15 @@ def engine(request: pytest.FixtureRequest, tiny: Path) -> Iterator[Engine]:
     if request.param == "scripted":
         yield ScriptedEngine(scripted_answer, model=load_model_info(str(tiny)))
         return
+    if request.param == "langchain":
+        yield LangChainEngine(AnsweringChat(answer=chat_answer), model=load_model_info(str(tiny)))
+        return
     if request.param == "server":
         with_server = running_server(tiny)
         opened = open_engine("auto", base_url=next(with_server))
+    elif request.param == "cached":
+        with_server = iter(())
+        opened = open_cached("transformers", model=str(tiny), folder=tiny.parent / "cache")
     else:
         with_server = iter(())
         opened = open_engine(request.param, model=str(tiny))
@@ -112,6 +124,15 @@ def scripted_answer(request: Request) -> Completion | str:
     return (
         '"white"' if request is CHOICE else '{"brand":"日本"}' if request is MANY_BYTES else '{"brand":"65"}'
     )
+
+
+def chat_answer(asked: str) -> str:
+    """Of a model that knows nothing of grammars and of how long an answer may be."""
+    if asked == TOO_LONG.prompt:
+        raise ContextOverflowError("too long")
+    text = asked.removeprefix("<|text|>").removesuffix("<|json|>")
+    text.encode()
+    return '"black"' if asked == CHOICE.prompt else f'{{"brand":"{text}"}}'
 
 
 def running_server(model: Path) -> Iterator[str]:
@@ -181,7 +202,7 @@ def test_answer_stays_within_grammar_and_schema(engine: Engine, asked: Request) 
 @lenient
 @pytest.mark.parametrize("asked", [SONY, MANY_BYTES, CHAT, CHOICE, CUT], ids=lambda asked: asked.id)
 def test_tokens_spell_the_text_with_their_probabilities(engine: Engine, asked: Request) -> None:
-    if engine.name == "scripted":
+    if engine.name in ("scripted", "langchain"):
         pytest.skip("has no tokens")
     (answer,) = engine.generate([asked])
     assert "".join(token.text for token in answer.tokens) == answer.text
@@ -197,7 +218,9 @@ def test_tokens_spell_the_text_with_their_probabilities(engine: Engine, asked: R
 @lenient
 def test_bad_requests_leave_the_others_alone(engine: Engine) -> None:
     answers = engine.generate([TOO_LONG, SONY, BAD_GRAMMAR, LONE_SURROGATE, SONY])
-    assert [answer.finish for answer in answers] == ["error", "stop", "error", "error", "stop"]
+    # Where no grammar is read, none is bad.
+    bad_grammar = "stop" if engine.name == "langchain" else "error"
+    assert [answer.finish for answer in answers] == ["error", "stop", bad_grammar, "error", "stop"]
     assert answers[1].text == answers[4].text != ""
     for answer in answers:
         assert (answer.error is not None) == (answer.finish == "error")
@@ -206,6 +229,8 @@ def test_bad_requests_leave_the_others_alone(engine: Engine) -> None:
 
 @lenient
 def test_answer_that_is_cut_says_so(engine: Engine) -> None:
+    if engine.name == "langchain":
+        pytest.skip("how long an answer may be is the chat model's own setting")
     (answer,) = engine.generate([CUT])
     assert answer.finish == "length"
 
@@ -317,6 +342,11 @@ def test_wrong_settings_are_found_before_anything_is_loaded(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["vllm", "transformers"])
+def test_an_engine_is_described_without_being_loaded(name: str, tiny: Path) -> None:
+    assert describe_engine(name, model=str(tiny)) == (name, load_model_info(str(tiny)))
+
+
 # --- models -------------------------------------------------------------------------------------------------
 
 
@@ -329,7 +359,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_model_info_of_a_folder(folder: Path) -> None:
     info = load_model_info(str(folder))
-    assert info == ModelInfo(folder.name, info.hash, 99, {}, str(folder))
+    assert info == ModelInfo(folder.name, info.hash, 99, {}, str(folder), chat=False)
     assert len(info.hash) == 32
 
 
@@ -339,6 +369,17 @@ def test_model_hash_follows_what_shapes_answers(folder: Path) -> None:
     assert load_model_info(str(folder)).hash == before
     (folder / "model.safetensors").write_bytes(b"Weights")
     assert load_model_info(str(folder)).hash != before
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("chat_template.jinja", "{{ messages }}"), ("tokenizer_config.json", '{"chat_template": "x"}')],
+)
+def test_model_with_a_chat_template_can_chat(folder: Path, file: str, content: str) -> None:
+    (folder / "tokenizer_config.json").write_text("{}")
+    assert not load_model_info(str(folder)).chat
+    (folder / file).write_text(content)
+    assert load_model_info(str(folder)).chat
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from extractor.errors import PromptError
 from extractor.prompt import (
     PromptTemplate,
     attributes_request_variables,
-    check_prompts,
     default_folder,
     defuse,
     embedded_attributes_prompt,
@@ -236,6 +234,17 @@ REFUSED: list[tuple[str, str, str]] = [
     ('sleeve = "short"', f"sleeve = {'9' * 5000}", "correct the TOML"),
     ("offered", "ofered", "has no examples.0.offered; add it"),
     ("title = ", "name = ", "has no examples.0.title; add it"),
+    (
+        'form = "chat"',
+        'form = "chat"\ndemonstrations = 11',
+        "demonstrations: input should be less than or equal to 10",
+    ),
+    ('form = "chat"', 'form = "chat"\ndemonstrations = -1', "demonstrations: input should be greater than"),
+    (
+        'form = "chat"',
+        'form = "chat"\ndemonstrations = "5"',
+        "demonstrations: input should be a valid integer",
+    ),
 ]
 
 
@@ -254,6 +263,16 @@ def test_only_chat_prompts_for_attributes_take_examples(tmp_path: Path) -> None:
     write_prompt(tmp_path, CHAT.replace('form = "chat"', 'form = "text"').replace('"Extract."', '""'))
     with pytest.raises(PromptError, match="only chat prompts for attributes take examples"):
         load_prompt("attributes@v1", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["attributes/embedded-v1.toml", "route/v1.toml"])
+def test_only_chat_prompts_for_attributes_take_demonstrations(tmp_path: Path, name: str) -> None:
+    content = (default_folder() / name).read_text(encoding="utf-8")
+    write_prompt(tmp_path, content.replace("variables =", "demonstrations = 3\nvariables ="), name)
+    with pytest.raises(
+        PromptError, match="only chat prompts for attributes take demonstrations; remove the key"
+    ):
+        load_prompt(name.removesuffix(".toml").replace("/", "@"), tmp_path)
 
 
 def test_unknown_version_lists_those_there_are(tmp_path: Path) -> None:
@@ -278,60 +297,6 @@ def test_hash_follows_the_words_not_the_layout(tmp_path: Path) -> None:
 
     assert hash_of(CHAT) == hash_of(f"# A comment.\n{CHAT}\n")
     assert hash_of(CHAT) != hash_of(CHAT.replace("Soft.", "Thin."))
-
-
-# -- check ---------------------------------------------------------------------------------------------------
-
-BAD_EXAMPLES: list[tuple[str, str, str]] = [
-    ("> T-shirts", "> Trousers", "taxonomy.jsonl has no category 'Clothing > Tops > Trousers'"),
-    ('color = "Red"', 'color = "red"', "color: 'red' does not stand in the listing"),
-    ('sleeve = "short"', 'sleeve = "tiny"', "$.sleeve: 'tiny' is not one of ['short', 'long']"),
-    ('"brand", "color"', '"brand"', "expects attributes that it does not offer"),
-    ('"brand", "color"', '"voltage", "color"', "has no attribute 'voltage'"),
-    ('color = "Red", sleeve = "short"', 'sleeve = "short", color = "Red"', "not in schema order"),
-    ('color = "Red"', 'color = ["Red"]', "$.color: ['Red'] is not of type 'string'"),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "message"), BAD_EXAMPLES, ids=[row[2] for row in BAD_EXAMPLES])
-def test_check_finds_examples_that_a_model_may_not_answer(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
-    assert old in CHAT
-    write_prompt(tmp_path / "prompts", CHAT.replace(old, new, 1))
-    [problem] = check_prompts(tmp_path / "prompts", write_store(tmp_path / "schemas"))
-    assert problem.startswith("attributes@v1: example 1: ")
-    assert message in problem
-    assert "\n" not in problem
-
-
-def test_check_goes_on_after_a_broken_file(tmp_path: Path) -> None:
-    write_prompt(tmp_path / "prompts", "id =")
-    write_prompt(tmp_path / "prompts", "id =", "tasks/v1.toml")
-    write_prompt(tmp_path / "prompts", TEXT, "attributes/embedded-v1.toml")
-    assert len(check_prompts(tmp_path / "prompts", write_store(tmp_path / "schemas"))) == 2
-
-
-def test_check_says_when_the_schema_is_broken(tmp_path: Path) -> None:
-    write_prompt(tmp_path / "prompts", CHAT)
-    store = write_folder(tmp_path / "schemas", {"base.json": "{"})
-    [problem] = check_prompts(tmp_path / "prompts", store)
-    assert "base.json: line 1" in problem
-
-
-def test_check_passes_good_prompts(tmp_path: Path) -> None:
-    listed = CHAT.replace('sleeve = "short"', 'sleeve = "short", features = ["Soft"]').replace(
-        '"sleeve"]', '"sleeve", "features"]'
-    )
-    write_prompt(tmp_path / "prompts", listed)
-    store = write_store(tmp_path / "schemas")
-    assert check_prompts(tmp_path / "prompts", store) == []
-    turns = render(
-        load_prompt("attributes@v1", tmp_path / "prompts"),
-        dict.fromkeys(("category", "attributes", "text"), ""),
-    )
-    assert isinstance(turns[2], Message)
-    assert json.loads(turns[2].content) == {"color": "Red", "sleeve": "short", "features": ["Soft"]}
 
 
 def test_a_broken_character_does_not_reach_the_engine() -> None:

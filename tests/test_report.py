@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_page import CLOSING, HOSTILE, assert_harmless, assert_self_contained, in_browser, read_page
 
 from extractor.errors import ConfigError, SinkError
 from extractor.journal import OUTCOMES, Journal
+from extractor.page import Piece, cut_pieces
 from extractor.records import (
     AttributeValue,
     CategoryChoice,
@@ -24,10 +22,7 @@ from extractor.records import (
     Rejection,
     Span,
 )
-from extractor.report import MEANING, Counts, Piece, Sample, cut_pieces, write_report
-
-HOSTILE = "<script>alert(1)</script>"
-CLOSING = '</script></style>--><img src=x onerror="alert(2)">{{ 7 * 7 }}'
+from extractor.report import MEANING, Counts, Sample, write_report
 
 
 def value(attribute: str, text: str, surface: str, confidence: float = 0.95) -> AttributeValue:
@@ -68,43 +63,6 @@ def write_run(folder: Path, outcomes: Sequence[Outcome], *, finish: bool = True)
     return folder
 
 
-class Page(HTMLParser):
-    """The elements of a page, and its text without what scripts and styles hold."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.code: dict[str, list[str]] = {"script": [], "style": []}
-        self.marks: list[str] = []
-        self.text = ""
-        self._open = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._open = tag
-        if tag == "mark":
-            self.marks.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._open in self.code:
-            self.code[self._open].append(data)
-            return
-        self.text += data
-        if self._open == "mark":
-            self.marks[-1] += data
-
-    def count(self, tag: str) -> int:
-        return sum(element == tag for element, _ in self.elements)
-
-
-def read_page(path: Path) -> Page:
-    return Page(path.read_text(encoding="utf-8"))
-
-
 # --- highlights -----------------------------------------------------------------------------------
 
 
@@ -124,15 +82,15 @@ def read_page(path: Path) -> Page:
     ],
 )
 def test_pieces(spans: list[tuple[int, int]], pieces: list[tuple[str, tuple[int, ...]]]) -> None:
-    values = [replace(value("kind", "a", "a"), span=Span(*span)) for span in spans]
-    assert [(piece.text, piece.values) for piece in cut_pieces("abcdef", values, 0, 6)] == pieces
+    found = cut_pieces("abcdef", [Span(*span) for span in spans], 0, 6)
+    assert [(piece.text, piece.spans) for piece in found] == pieces
 
 
 def test_pieces_of_a_part_of_the_text() -> None:
     """A span over title and description shows in both."""
-    values = [replace(value("kind", "a", "a"), span=Span(1, 5))]
-    assert list(cut_pieces("ab\ncdef", values, 0, 2)) == [Piece("a", ()), Piece("b", (0,))]
-    assert list(cut_pieces("ab\ncdef", values, 3, 7)) == [Piece("cd", (0,)), Piece("ef", ())]
+    spans = [Span(1, 5), None]
+    assert list(cut_pieces("ab\ncdef", spans, 0, 2)) == [Piece("a", ()), Piece("b", (0,))]
+    assert list(cut_pieces("ab\ncdef", spans, 3, 7)) == [Piece("cd", (0,)), Piece("ef", ())]
     assert list(cut_pieces("ab\ncdef", [], 7, 7)) == []
 
 
@@ -166,39 +124,15 @@ def hostile_run(folder: Path) -> Path:
 
 
 def test_product_text_never_becomes_markup(tmp_path: Path) -> None:
-    page = read_page(write_report(hostile_run(tmp_path)))
-    assert (page.count("script"), page.count("style"), page.count("img"), page.count("b")) == (1, 1, 0, 0)
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    assert "alert(" not in "".join(page.code["script"] + page.code["style"])
-    assert HOSTILE in page.text and CLOSING in page.text and "{{ 7 * 7 }}" in page.text
+    assert_harmless(read_page(write_report(hostile_run(tmp_path))))
 
 
 def test_the_page_asks_the_network_for_nothing(tmp_path: Path) -> None:
-    page = read_page(write_report(hostile_run(tmp_path)))
-    policy = next(
-        attributes["content"] or ""
-        for _, attributes in page.elements
-        if attributes.get("http-equiv") == "Content-Security-Policy"
-    )
-    assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
-    links = [a for _, a in page.elements if {"src", "srcset", "action", "style"} & a.keys()]
-    assert links == []
-    assert {a["href"] for _, a in page.elements if "href" in a} == {"#listings"}
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttp", "".join(page.code["style"] + page.code["script"]))
+    assert_self_contained(read_page(write_report(hostile_run(tmp_path))))
 
 
 def test_in_a_browser_nothing_hostile_runs_and_the_script_does(tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no chromium here")
-    report = write_report(hostile_run(tmp_path / "run"))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom"]
-    run = subprocess.run(
-        [browser, *options, report.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    page = Page(run.stdout)
+    page = in_browser(write_report(hostile_run(tmp_path / "run")), tmp_path / "profile")
     assert "1 of 1 listings" in page.text
     assert (page.count("script"), page.count("img")) == (1, 0)
 
@@ -256,7 +190,7 @@ def test_the_page_says_what_it_shows(tmp_path: Path) -> None:
     outcomes = [outcome(n, reasons=[Reason.UNKNOWN_UNIT] if n == 40 else []) for n in range(50)]
     page = read_page(write_report(write_run(tmp_path, outcomes), max_listings=9))
     assert page.count("article") == 9
-    said = " ".join(page.text.split())
+    said = page.said
     assert "9 of 50: the first 8, and 1 more in which something was rejected." in said
     assert "a quantity with a unit we do not know" in said
     assert "attributes@v1" in said and "tiny" in said

@@ -154,7 +154,7 @@ def test_nothing_to_repair(completion: Completion) -> None:
 # -- confidence ----------------------------------------------------------------------------------------------
 
 
-def test_confidence_is_that_of_key_value_and_end() -> None:
+def test_confidence_is_that_of_value_and_end_and_a_little_of_the_key() -> None:
     completion = _answer(
         ('{"', 0.9),
         ("brand", 0.5),
@@ -166,8 +166,8 @@ def test_confidence_is_that_of_key_value_and_end() -> None:
     )
     # The token that ends the brand begins the next key: it counts for both.
     assert _confidences(completion) == {
-        "Sony": round(0.9 * 0.5 * 0.8 * 0.5, 6),
-        "slim": round(0.5 * 0.25 * 0.5, 6),
+        "Sony": round((0.9 * 0.5) ** 0.2 * 0.8 * 0.5, 6),
+        "slim": round((0.5 * 0.25) ** 0.2 * 0.5, 6),
     }
 
 
@@ -186,7 +186,11 @@ def test_items_of_an_array_share_the_key_only() -> None:
         ('"', 1.0),
         ("]}", 0.9),
     )
-    assert _confidences(completion) == {"Black": 0.5 * 0.5 * 0.8, "White": 0.5 * 0.8 * 0.25}
+    key = 0.5**0.2
+    assert _confidences(completion) == {
+        "Black": round(key * 0.5 * 0.8, 6),
+        "White": round(key * 0.8 * 0.25, 6),
+    }
 
 
 def test_number_ends_with_the_token_after_it() -> None:
@@ -205,8 +209,9 @@ def test_confidence_counts_every_token_of_a_single_value_but_the_last(cuts: Sequ
     bounds = sorted({0, len(text) - 1, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[start:end] for start, end in pairwise(bounds)]
     inner = [piece for piece in pieces[:-1] if piece != "{"]
+    in_key = sum(end <= text.index(":") for end in bounds[1:]) - ("{" in pieces)
     assert _confidences(_answer(*((piece, 0.5) for piece in pieces))) == {
-        'Sony Bravia 65" 東京': pytest.approx(0.5 ** len(inner), abs=1e-6)
+        'Sony Bravia 65" 東京': pytest.approx(0.5 ** (len(inner) - 0.8 * in_key), abs=1e-6)
     }
 
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from extractor import __version__
-from extractor.cli import evaluation, graph, models, prompts, run, schemas
+from extractor.cli import evaluation, gate, graph, models, prompts, run, schemas
 
 
 class Commands(TyperGroup):
@@ -53,6 +53,7 @@ def _main(
 
 run.add_to(app)
 models.add_to(app)
+gate.add_to(evaluation.app)
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(schemas.app, name="schemas")

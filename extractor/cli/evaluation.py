@@ -1,19 +1,26 @@
-"""`extractor eval list | run | score`."""
+"""`extractor eval list | run | score | calibrate`."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extractor.cli.output import console, print_json
+from extractor.cli.output import console, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from extractor.evaluation.metrics import Protocol as ProtocolName
 
 app = typer.Typer(help="Measure extraction against gold.", no_args_is_help=True)
 
 Suites = Annotated[Path, typer.Option(help="Folder of suite files.")]
+Data = Annotated[Path, typer.Option(envvar="EXTRACTOR_DATA", help="Data folder.")]
 SUITES = Path("eval/suites")
+DATA = Path("../shared/data")
 
 
 class Protocol(StrEnum):
@@ -24,68 +31,213 @@ class Protocol(StrEnum):
 
 
 @app.command("list")
-def list_(suites: Suites = SUITES) -> None:
-    """Suites and what they are."""
-    from extractor.errors import ConfigError
-    from extractor.evaluation.suite import load_suite
+def list_(suites: Suites = SUITES, data: Data = DATA) -> None:
+    """Suites, whether their data is there, and what they are."""
+    from extractor.evaluation.suite import load_suite, missing, suite_names
 
-    if not suites.is_dir():
-        raise ConfigError(f"{suites}: no such folder; give the one that holds suite files with --suites")
-    for path in sorted(suites.glob("*.toml")):
-        typer.echo(f"{path.stem:10} {load_suite(suites, path.stem).about}")
+    loaded = [load_suite(suites, name) for name in suite_names(suites)]
+    without = {suite.name for suite in loaded if missing(suite, data)}
+    for suite in loaded:
+        typer.echo(f"{suite.name:10} {'no data' if suite.name in without else 'ready':8} {suite.about}")
+    if without:
+        console().print(
+            f"no data in {data}: name the data folder with --data or EXTRACTOR_DATA", markup=False
+        )
 
 
 @app.command()
 def run(
     suite: Annotated[str, typer.Argument(help="Such as oamine; see extractor eval list.")],
     out: Annotated[Path, typer.Option(help="Run folder; resumed when it is there.")],
-    data: Annotated[Path, typer.Option(envvar="EXTRACTOR_DATA", help="Data folder.")] = Path(
-        "../shared/data"
-    ),
+    data: Data = DATA,
     suites: Suites = SUITES,
     prompt: Annotated[str | None, typer.Option(help="Such as attributes@v1.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Draw so many listings; all if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    demonstrations: Annotated[
+        int | None, typer.Option(help="Show so many training listings, 0 to 10; else as the prompt says.")
+    ] = None,
+    votes: Annotated[
+        int, typer.Option(help="Ask so often (1, 3 ... 9), attributes shuffled; the majority counts.")
+    ] = 1,
+    policy: Annotated[
+        str | None, typer.Option(help="propose-only, cascade or decode-all: who decides values.")
+    ] = None,
+    proposer: Annotated[Path | None, typer.Option(help="Folder of a span proposer of your own.")] = None,
     engine: Annotated[str, typer.Option(help="auto, vllm, server, transformers or scripted.")] = "auto",
     model: Annotated[str | None, typer.Option(help="Model folder or Hugging Face id.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint of engine server.")] = None,
+    calibration: Annotated[
+        bool, typer.Option("--calibration/--no-calibration", help="Confidence as gold taught it.")
+    ] = True,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep answers, and use those of earlier runs.")
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Extract a suite's listings and score them under both protocols."""
-    from contextlib import closing
-
-    from extractor.engines import open_engine
-    from extractor.evaluation.files import read_gold
+    """Extract a suite's listings and score them under both protocols, beside the suite's baselines."""
+    from extractor.config import extractor_config
+    from extractor.engines.cached import open_cached
+    from extractor.engines.lazy import open_lazily
     from extractor.evaluation.suite import load_suite, run_suite
+    from extractor.run import open_named_proposer, policy_of
 
     loaded = load_suite(suites, suite)
-    read_gold(data / loaded.gold)
-    with closing(open_engine(engine, model=model, base_url=base_url)) as opened:
-        scores = run_suite(loaded, data, out, opened, prompt=prompt)
-    if json:
-        print_json(scores)
-    else:
-        _show(scores["paper"])
-        _show(scores["strict"])
-        console().print(f"{scores['records']} records, {scores['listings_per_s']} listings/s; {out}")
+    config = extractor_config(
+        {"policy": policy, "proposer": proposer, "engine": engine, "model": model, "base_url": base_url}
+    )
+    opener = open_cached if cache else open_lazily
+    with progress_bar(sample) as show:
+        scores = run_suite(
+            loaded,
+            data,
+            out,
+            lambda: opener(engine, model=model, base_url=base_url),
+            prompt=prompt,
+            sample=sample,
+            seed=seed,
+            demonstrations=demonstrations,
+            votes=votes,
+            calibrated=calibration,
+            policy=policy_of(config),
+            proposer=open_named_proposer(config),
+            progress=show,
+        )
+    _print_run(scores, as_json=json)
 
 
 @app.command()
 def score(
-    gold: Annotated[Path, typer.Option(help="JSON Lines: id, category, attributes.")],
-    predictions: Annotated[Path, typer.Option(help="JSON Lines: id, predicted.")],
-    protocol: Annotated[Protocol, typer.Option(help="paper or strict.")] = Protocol.PAPER,
+    run_dir: Annotated[
+        Path | None, typer.Argument(help="Folder of an eval run: it is scored again, without the model.")
+    ] = None,
+    gold: Annotated[Path | None, typer.Option(help="JSON Lines: id, category, attributes.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="JSON Lines: id, predicted.")] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(help="paper or strict; paper if not given, an eval run is scored by both."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Score any predictions file against any gold file."""
-    from extractor.evaluation.files import read_gold, read_predictions
+    """Score an eval run again, or any predictions file against any gold file."""
+    from extractor.errors import ConfigError
+
+    if run_dir and not (gold or predictions or protocol):
+        from extractor.evaluation.scoring import score_folder
+
+        _print_run(score_folder(run_dir), as_json=json)
+    elif gold and predictions and not run_dir:
+        _score_files(gold, predictions, (protocol or Protocol.PAPER).value, as_json=json)
+    else:
+        raise ConfigError("eval score: give either RUN_DIR alone, or --gold and --predictions")
+
+
+@app.command()
+def calibrate(
+    suites_: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites with training gold.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the run folders here; resumed when they are there.")
+    ] = None,
+    data: Data = DATA,
+    suites: Suites = SUITES,
+    engine: Annotated[str, typer.Option(help="auto, vllm, transformers or scripted.")] = "auto",
+    model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Fit on the held-out tenth only: the model never saw it.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure, but leave the model as it is.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Fit a model's confidence on the training listings of suites, and keep the curves with the model."""
+    from contextlib import closing, nullcontext
+    from tempfile import TemporaryDirectory
+
+    from extractor.engines.cached import open_cached
+    from extractor.evaluation.fit_calibration import fit_calibration, keep, model_file
+    from extractor.evaluation.suite import load_suite
+
+    loaded = [load_suite(suites, name) for name in dict.fromkeys(suites_)]
+    with (
+        closing(open_cached(engine, model=model)) as opened,
+        nullcontext(out) if out else TemporaryDirectory() as folder,
+        progress_bar(None) as show,
+    ):
+        if not dry_run:
+            model_file(opened.model)
+        fitted = fit_calibration(loaded, data, Path(folder), opened, held_out_only=held_out, progress=show)
+        written = None if dry_run else keep(fitted.calibration, opened.model)
+    report = {"model": opened.model.id, **fitted.to_json(), "written": str(written) if written else None}
+    if json:
+        print_json(report)
+    else:
+        _show_calibration(report)
+
+
+def _show_calibration(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("", "values", "ECE raw", "ECE calibrated", title=f"{report['model']}", title_justify="left")
+    for name, row in (*report["suites"].items(), ("all", report)):
+        table.add_row(name, f"{row['values']:,}", f"{row['ece_before']:.3f}", f"{row['ece_after']:.3f}")
+    console().print(table)
+    kept = Table("confidence", "precision", "coverage")
+    for row in report["coverage"]:
+        precision = "" if row["precision"] is None else f"{row['precision']:.3f}"
+        kept.add_row(f">= {row['threshold']:.1f}", precision, f"{row['coverage']:.3f}")
+    console().print(kept)
+    console().print(report["written"] or "not written", markup=False, soft_wrap=True)
+
+
+def _score_files(gold: Path, predictions: Path, protocol: ProtocolName, *, as_json: bool) -> None:
+    from extractor.evaluation.files import read_predictions
     from extractor.evaluation.metrics import summarize, tally
+    from extractor.gold import read_gold
 
     records = read_gold(gold)
-    predicted = read_predictions(predictions, {record.id: record for record in records})
-    scores = summarize(tally(records, predicted, protocol=protocol.value), protocol.value)
-    if json:
+    predicted = read_predictions(predictions, {record.id for record in records})
+    scores = summarize(tally(records, predicted, protocol=protocol), protocol)
+    if as_json:
         print_json(scores)
     else:
         _show(scores)
+
+
+def _print_run(scores: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(scores)
+        return
+    usage, records = scores["usage"], scores["records"]
+    console().print(f"{scores['suite']}: {records} listings", markup=False)
+    console().print(_table(scores, "paper"), _table(scores, "strict"))
+    tokens = f"{usage['prompt_tokens'] / records:.0f} + {usage['output_tokens'] / records:.0f}"
+    console().print(
+        f"{scores['paper']['counts']['failed']} failed; ECE of the confidence {scores['ece']:.3f};"
+        f" {scores['listings_per_s']} listings/s, {tokens} tokens a listing; {scores['out_dir']}/scores.html",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _table(scores: dict[str, Any], protocol: str) -> Table:
+    """The model and its baselines, a line each."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(protocol, no_wrap=True)
+    for column in ("P", "R", "F1", "95 % of F1"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, both in ((scores["model"], scores), *scores["baselines"].items()):
+        table.add_row(escape(name), *_cells(both[protocol]))
+    return table
+
+
+def _cells(scores: dict[str, Any]) -> list[str]:
+    low, high = scores["intervals"]["f1"]
+    return [*(f"{share:.1f}" for share in scores["micro"].values()), f"{low:.1f} to {high:.1f}"]
 
 
 def _show(scores: dict[str, Any]) -> None:

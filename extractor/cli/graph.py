@@ -34,7 +34,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def merge(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Folders of `extractor run`.")],
     graph: GraphOption,
-    min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.2,
+    min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.5,
 ) -> None:
     """Merge runs into the graph, made when it is not there; merging again changes nothing."""
     from extractor.graph.merge import merge_runs, schema_relations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COUNTED_BYTES = 200_000_000
 # Where stderr is a file, such as the log of a nightly run.
 SECONDS_BETWEEN_LINES = 10.0
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def console() -> Console:
@@ -28,6 +30,11 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def harmless(text: str) -> str:
+    """Somebody else's text without what a terminal would obey; line breaks and tabs stay."""
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -38,6 +38,17 @@ def run(
     schema: Annotated[str | None, typer.Option(help="Schema id for all products; auto: by category.")] = None,
     taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file in place of the shipped one.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Prompt for attributes, such as attributes@v1.")] = None,
+    demonstrations: Annotated[
+        Path | None,
+        typer.Option(help="Labelled listings (gold lines); the prompt shows the most similar ones."),
+    ] = None,
+    votes: Annotated[
+        int | None, typer.Option(help="Ask so often (1, 3 ... 9), attributes shuffled; the majority counts.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="propose-only, cascade or decode-all: who decides values.")
+    ] = None,
+    proposer: Annotated[Path | None, typer.Option(help="Folder of a span proposer of your own.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, vllm, server, transformers or scripted.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Model folder or Hugging Face id; default: the embedded model.")
@@ -54,7 +65,7 @@ def run(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Products per engine call.")] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Values below it do not go into the graph; 0.2 if not given.")
+        float | None, typer.Option(help="Values below it do not go into the graph; 0.5 if not given.")
     ] = None,
     max_reject_rate: Annotated[
         float | None, typer.Option(help="Exit 1 when a larger share is rejected.")
@@ -74,6 +85,10 @@ def run(
         "schema_id": schema,
         "taxonomy": taxonomy,
         "prompt": prompt,
+        "demonstrations": demonstrations,
+        "votes": votes,
+        "policy": policy,
+        "proposer": proposer,
         "engine": engine,
         "model": model,
         "base_url": base_url,

@@ -1,13 +1,14 @@
 """Requests go in, Completions come out: same length, same order, whichever engine runs the model.
 
-An engine is a module with `open_with(settings) -> Engine` and a line in the table below. It is imported when
-it is opened, so that this package costs nothing where no model is needed. Python callers may hand in any
-object that has the methods of `Engine`.
+An engine is a module with `open_with(settings) -> Engine`, `describe(settings) -> ModelInfo`, which loads nothing
+heavy, and a line in the table below. It is imported when it is opened, so that this package costs nothing where
+no model is needed. Python callers may hand in any object that has the methods of `Engine`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +18,15 @@ from extractor.engines.model import ModelInfo, load_model_info
 from extractor.errors import ConfigError
 from extractor.records import Completion, Message, Request
 
-__all__ = ["ENGINES", "Engine", "EngineSettings", "ModelInfo", "load_model_info", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineSettings",
+    "ModelInfo",
+    "describe_engine",
+    "load_model_info",
+    "open_engine",
+]
 
 ENGINES = {
     "vllm": "extractor.engines.vllm",
@@ -88,8 +97,27 @@ def open_engine(
     """
     name = _resolve(name, base_url)
     settings = EngineSettings(model, base_url, context_tokens, max_in_flight, timeout_s)
-    try:
+    with _naming_what_to_install(name):
         return cast(Engine, import_module(ENGINES[name]).open_with(settings))
+
+
+def describe_engine(
+    name: str = "auto", *, model: str | None = None, base_url: str | None = None
+) -> tuple[str, ModelInfo]:
+    """Name and model of the engine that `open_engine` would open, without loading the model.
+
+    Raises:
+        ConfigError, EngineError: as `open_engine`, where it can be told so early.
+    """
+    name = _resolve(name, base_url)
+    with _naming_what_to_install(name):
+        return name, import_module(ENGINES[name]).describe(EngineSettings(model, base_url))
+
+
+@contextmanager
+def _naming_what_to_install(name: str) -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         raise ConfigError(f"engine {name}: {error}; {_install(name)}") from error
 

@@ -28,13 +28,12 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from extractor.engines.status import NOT_FOUND, try_later, wrong_key
 from extractor.engines.tokens import one_line
 from extractor.errors import ConfigError, EngineError
 
 T = TypeVar("T")
 
-_WRONG_KEY = frozenset({401, 403})
-_TRY_LATER = frozenset({408, 409, 425, 429})
 _NO_KEY = "none"
 
 
@@ -147,11 +146,11 @@ class Connection:
 
     def _of_status(self, error: openai.APIStatusError) -> Exception:
         status = error.status_code
-        if status in _WRONG_KEY:
+        if wrong_key(status):
             return ConfigError(f"{self.place}: refuses the API key ({status}); set EXTRACTOR_API_KEY")
-        if status == 404:
+        if status == NOT_FOUND:
             return NotFound(f"{self.place}: not found (404); check the URL and the name given with --model")
-        if status in _TRY_LATER or status >= 500:
+        if try_later(status):
             return TryLater(
                 f"{self.place}: answers {status} ({self._without_key(error)}); "
                 "look at the server's log, then run the same command again to go on",

@@ -87,6 +87,11 @@ def open_with(settings: EngineSettings) -> ScriptedEngine:
     return ScriptedEngine(_by_id(content, path), model=model, keep_calls=False)
 
 
+def describe(settings: EngineSettings) -> ModelInfo:
+    """The file of answers, as a model."""
+    return open_with(settings).model
+
+
 def smallest_answer(request: Request) -> str:
     """An empty object, the first member of an enum, or "unknown"."""
     schema = request.constraint.json_schema

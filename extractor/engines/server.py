@@ -14,20 +14,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from extractor.engines import EngineSettings
 from extractor.engines.connection import RETRIES, CallRefused, Connection, NotFound, Retries, TryLater
 from extractor.engines.model import UNKNOWN_CONTEXT_TOKENS, ModelInfo, load_model_info
-from extractor.engines.tokens import align_tokens, decode_pieces, failed, with_latency
+from extractor.engines.tokens import align_tokens, decode_pieces, estimate_tokens, failed, with_latency
 from extractor.errors import ConfigError
 from extractor.records import Completion, Constraint, Message, Request, TokenLogprob, Usage
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-# Text of shops has four bytes a token and more; two leave room for digits, Chinese and code numbers.
-_BYTES_PER_TOKEN = 2
-_TOKENS_PER_MESSAGE = 8
 
 
 def open_with(settings: EngineSettings, retries: Retries = RETRIES) -> ServerEngine:
@@ -43,6 +41,12 @@ def open_with(settings: EngineSettings, retries: Retries = RETRIES) -> ServerEng
         )
     connection = Connection(settings.base_url, timeout_s=settings.timeout_s, retries=retries)
     return ServerEngine(connection, settings)
+
+
+def describe(settings: EngineSettings) -> ModelInfo:
+    """The model that the server offers; asks it."""
+    with closing(open_with(settings)) as engine:
+        return engine.model
 
 
 class ServerEngine:
@@ -61,7 +65,7 @@ class ServerEngine:
 
     def count_tokens(self, prompt: str | tuple[Message, ...]) -> int:
         """An estimate of about twice too many; where that may not fit, exact if the server is vLLM."""
-        estimate = _estimate(prompt)
+        estimate = estimate_tokens(prompt)
         if not self._is_vllm or estimate <= self.model.context_tokens // 2:
             return estimate
         content = {"prompt": prompt} if isinstance(prompt, str) else {"messages": _messages(prompt)}
@@ -178,12 +182,6 @@ def _model_info(offer: Mapping[str, Any], host: str, wanted_tokens: int | None) 
 
 def _messages(prompt: tuple[Message, ...]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in prompt]
-
-
-def _estimate(prompt: str | tuple[Message, ...]) -> int:
-    if isinstance(prompt, str):
-        return -(-len(prompt.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
-    return sum(_estimate(message.content) + _TOKENS_PER_MESSAGE for message in prompt)
 
 
 def _completion(answer: Any) -> Completion:

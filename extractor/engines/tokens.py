@@ -17,6 +17,9 @@ from extractor.records import Completion, Message, TokenLogprob
 # How far a piece may be from where those before it ended: what a tokenizer cannot show as text is lost.
 _MAX_GAP = 16
 _MAX_ERROR_CHARACTERS = 300
+# Text of shops has four bytes a token and more; two leave room for digits, Chinese and code numbers.
+_BYTES_PER_TOKEN = 2
+_TOKENS_PER_MESSAGE = 8
 
 
 def encode_prompt(tokenizer: Any, prompt: str | tuple[Message, ...], model_id: str) -> list[int]:
@@ -34,6 +37,13 @@ def encode_prompt(tokenizer: Any, prompt: str | tuple[Message, ...], model_id: s
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     # The template has written the start token already, where there is one.
     return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def estimate_tokens(prompt: str | tuple[Message, ...]) -> int:
+    """About twice too many tokens: for models whose tokenizer is not here."""
+    if isinstance(prompt, str):
+        return -(-len(prompt.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
+    return sum(estimate_tokens(message.content) + _TOKENS_PER_MESSAGE for message in prompt)
 
 
 def decode_pieces(pieces: Iterable[bytes]) -> list[str]:

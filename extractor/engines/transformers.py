@@ -28,12 +28,17 @@ from extractor.errors import EngineError
 from extractor.records import Completion, Message, Request, Usage
 
 
+def describe(settings: EngineSettings) -> ModelInfo:
+    """The model as this engine runs it."""
+    model = load_model_info(settings.model)
+    return replace(
+        model, context_tokens=min(model.context_tokens, settings.context_tokens or model.context_tokens)
+    )
+
+
 def open_with(settings: EngineSettings) -> TransformersEngine:
     """Load a model onto the GPU where there is one."""
-    info = load_model_info(settings.model)
-    info = replace(
-        info, context_tokens=min(info.context_tokens, settings.context_tokens or info.context_tokens)
-    )
+    info = describe(settings)
     import outlines  # noqa: F401  (missing packages show before the model is loaded)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

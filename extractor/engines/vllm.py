@@ -70,10 +70,15 @@ def context_tokens(model: ModelInfo, wanted: int | None) -> int:
     return min(model.context_tokens, wanted or MAX_CONTEXT_TOKENS)
 
 
+def describe(settings: EngineSettings) -> ModelInfo:
+    """The model as this engine runs it."""
+    model = load_model_info(settings.model)
+    return replace(model, context_tokens=context_tokens(model, settings.context_tokens))
+
+
 def open_with(settings: EngineSettings) -> VllmEngine:
     """Load a model; takes half a minute."""
-    model = load_model_info(settings.model)
-    model = replace(model, context_tokens=context_tokens(model, settings.context_tokens))
+    model = describe(settings)
     # Before the import: vLLM reads most of them only once.
     os.environ.update(environment(os.environ, local=Path(model.source).is_dir()))
     with warnings.catch_warnings(action="ignore"):

@@ -4,38 +4,85 @@ Both protocols follow ExtractGPT (arXiv 2310.12537, `pieutils/evaluation.py`): e
 accepted form; five counts over the cells of (record, listed attribute). *strict* adds a cell for every value that
 was predicted for an attribute which the category offers and the record does not list: spurious (NV).
 Where we differ: a record without a prediction is counted in `failed`, its cells as predicted none.
+
+A value that is not exactly an accepted form earns credit under two milder measures over the same cells:
+*normalized*, when only its spelling differs; *overlap*, the share of words that it has in common with one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple, TypeVar
+
+from extractor.evaluation.matching import FULL, NO_OVERLAP, Overlap, best_overlap, same_but_spelling
+from extractor.gold import GoldRecord as GoldRecord
+from extractor.gold import Values as Values
 
 Protocol = Literal["paper", "strict"]
-Values = Sequence[str] | None
+Measure = Literal["exact", "normalized", "overlap"]
+# What gold and prediction hold: n(one) or v(alue), then c(orrect) or w(rong).
+Kind = Literal["nn", "nv", "vn", "vc", "vw"]
+
+MEASURES: tuple[Measure, ...] = ("exact", "normalized", "overlap")
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class GoldRecord:
-    """A labelled listing."""
+class Judgment(NamedTuple):
+    """What a prediction is worth where it is judged."""
 
-    id: str
-    category: str
-    # Accepted forms; None: judged to have no value. What is not listed was not judged.
-    attributes: Mapping[str, Values]
+    kind: Kind
+    # Right but for the spelling; True for "vc".
+    normalized: bool = False
+    # Full for "vc", something for "vw", nothing for the others.
+    overlap: Overlap = NO_OVERLAP
+
+    @property
+    def is_right(self) -> bool:
+        return self.kind in ("vc", "nn")
+
+
+class Cell(NamedTuple):
+    """One attribute of one record."""
+
+    record: GoldRecord
+    attribute: str
+    judgment: Judgment
+    # The gold record lists the attribute: a cell of both protocols.
+    listed: bool = True
+    # The category's schema offers it, the gold record does not list it: a cell of strict only.
+    offered: bool = False
+
+    def counts_under(self, protocol: Protocol) -> bool:
+        return self.listed or (self.offered and protocol == "strict")
+
+
+class Sums(NamedTuple):
+    """All that precision, recall and F1 are made of; adds up over cells."""
+
+    # Credit of the predicted values, and of the stated ones: the same number but for overlap.
+    predicted_right: float
+    stated_right: float
+    # Values that were predicted, and that gold states.
+    predicted: int
+    stated: int
 
 
 @dataclass(slots=True)
 class Counts:
-    """Cells by what gold and prediction hold: n(one) or v(alue), then c(orrect) or w(rong)."""
+    """Cells by their kind, and the credit that they earn."""
 
     nn: int = 0
     nv: int = 0
     vn: int = 0
     vc: int = 0
     vw: int = 0
+    # Cells that are right but for the spelling, "vc" among them.
+    normalized: int = 0
+    overlap_precision: float = 0.0
+    overlap_recall: float = 0.0
 
     def __iadd__(self, other: Counts) -> Counts:
         self.nn += other.nn
@@ -43,15 +90,39 @@ class Counts:
         self.vn += other.vn
         self.vc += other.vc
         self.vw += other.vw
+        self.normalized += other.normalized
+        self.overlap_precision += other.overlap_precision
+        self.overlap_recall += other.overlap_recall
         return self
 
-    def scores(self) -> dict[str, float]:
+    def add(self, judgment: Judgment) -> None:
+        """Count one cell."""
+        kind = judgment.kind
+        setattr(self, kind, getattr(self, kind) + 1)
+        if kind in ("vc", "vw"):
+            self.normalized += judgment.normalized
+            self.overlap_precision += judgment.overlap.precision
+            self.overlap_recall += judgment.overlap.recall
+
+    def sums(self, measure: Measure = "exact") -> Sums:
+        """What a bootstrap adds up."""
+        right = {
+            "exact": (self.vc, self.vc),
+            "normalized": (self.normalized, self.normalized),
+            "overlap": (self.overlap_precision, self.overlap_recall),
+        }[measure]
+        return Sums(*right, self.nv + self.vc + self.vw, self.vn + self.vc + self.vw)
+
+    def scores(self, measure: Measure = "exact") -> dict[str, float]:
         """Precision, recall and F1, 0..100, rounded to 2 places."""
-        predicted, stated = self.nv + self.vc + self.vw, self.vn + self.vc + self.vw
-        precision = self.vc / predicted if predicted else 0.0
-        recall = self.vc / stated if stated else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if self.vc else 0.0
+        sums = self.sums(measure)
+        precision = sums.predicted_right / sums.predicted if sums.predicted else 0.0
+        recall = sums.stated_right / sums.stated if sums.stated else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if precision and recall else 0.0
         return {"precision": _percent(precision), "recall": _percent(recall), "f1": _percent(f1)}
+
+
+_NO_COUNTS = Counts()
 
 
 @dataclass(slots=True)
@@ -90,28 +161,72 @@ def tally(
             category list.
     """
     records = list(gold)
-    schemas = offered or offered_by(records)
-    counted = Tally(records=len(records))
-    for record in records:
-        predicted = predictions.get(record.id)
-        counted.failed += predicted is None
-        for name, values in record.attributes.items():
-            counted.cells[record.category, name] += judge(values, (predicted or {}).get(name))
-        for name, values in (predicted or {}).items():
-            if values and name not in record.attributes:
-                counted.unjudged += 1
-                if protocol == "strict" and name in schemas.get(record.category, ()):
-                    counted.cells[record.category, name] += Counts(nv=1)
+    counted = Tally(records=len(records), failed=sum(record.id not in predictions for record in records))
+    # One by one: a list of all cells of 100,000 records costs more than counting them.
+    for cell in judged_cells(records, predictions, offered):
+        counted.unjudged += not cell.listed
+        if cell.counts_under(protocol):
+            counted.cells[cell.record.category, cell.attribute].add(cell.judgment)
     return counted
 
 
-def judge(gold: Values, predicted: Values) -> Counts:
+def judged_cells(
+    gold: Sequence[GoldRecord],
+    predictions: Mapping[str, Mapping[str, Values]],
+    offered: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[Cell]:
+    """Every cell that a gold record lists, then every value that was predicted for something else.
+
+    Records come in order; arguments are those of `tally`.
+    """
+    schemas = {category: frozenset(names) for category, names in (offered or offered_by(gold)).items()}
+    for record in gold:
+        predicted = predictions.get(record.id, {})
+        for name, values in record.attributes.items():
+            yield Cell(record, name, judge(values, predicted.get(name)))
+        schema = schemas.get(record.category, frozenset())
+        for name, found in predicted.items():
+            if found and name not in record.attributes:
+                yield Cell(record, name, SPURIOUS, listed=False, offered=name in schema)
+
+
+def count(cells: Iterable[Cell], key: Callable[[Cell], _Key]) -> dict[_Key, Counts]:
+    """Counts of the cells that share a key."""
+    counted: dict[_Key, Counts] = defaultdict(Counts)
+    for cell in cells:
+        counted[key(cell)].add(cell.judgment)
+    return dict(counted)
+
+
+def sums_by_record(
+    cells: Iterable[Cell],
+    records: Iterable[str],
+    *,
+    protocol: Protocol = "paper",
+    measure: Measure = "exact",
+) -> list[Sums]:
+    """One row for each record id, in order: what statistics.py resamples. Records without a cell have zeros."""
+    counted = count((cell for cell in cells if cell.counts_under(protocol)), lambda cell: cell.record.id)
+    return [counted.get(record, _NO_COUNTS).sums(measure) for record in records]
+
+
+NOTHING, SPURIOUS = Judgment("nn"), Judgment("nv")
+MISSED, CORRECT = Judgment("vn"), Judgment("vc", normalized=True, overlap=FULL)
+
+
+def judge(gold: Values, predicted: Values) -> Judgment:
     """One cell. Of several predicted values all have to be accepted forms."""
     if not gold:
-        return Counts(nv=1) if predicted else Counts(nn=1)
+        return SPURIOUS if predicted else NOTHING
     if not predicted:
-        return Counts(vn=1)
-    return Counts(vc=1) if all(value in gold for value in predicted) else Counts(vw=1)
+        return MISSED
+    if all(value in gold for value in predicted):
+        return CORRECT
+    return Judgment(
+        "vw",
+        normalized=all(any(same_but_spelling(value, form) for form in gold) for value in predicted),
+        overlap=best_overlap(predicted, gold),
+    )
 
 
 def offered_by(records: Iterable[GoldRecord]) -> dict[str, list[str]]:
@@ -140,6 +255,8 @@ def summarize(counted: Tally, protocol: Protocol) -> dict[str, object]:
         "protocol": protocol,
         "micro": total.scores(),
         "macro": macro(counted),
+        "normalized": total.scores("normalized"),
+        "overlap": total.scores("overlap"),
         "counts": {
             "nn": total.nn,
             "nv": total.nv,

@@ -1,141 +1,229 @@
-"""A suite (eval/suites/*.toml) in, a scored run folder out: gold listings through the very pipeline.
+"""A suite in, a scored run folder out: gold listings through the very pipeline.
 
-The category and the attribute names are given, as in the published runs: what is measured is extraction.
+The category is given, by most suites the names of the attributes as well: what is measured is extraction. The model
+is asked for nothing but what the folder lacks.
 """
 
 from __future__ import annotations
 
-import json
-import time
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from extractor.datafile import DataFileError, explain, parse_json, read_text
+from extractor import __version__
+from extractor.config import ExtractorConfig
 from extractor.engines import Engine
 from extractor.errors import ConfigError
-from extractor.evaluation.files import read_gold, read_rows
-from extractor.evaluation.metrics import offered_by, summarize, tally
-from extractor.journal import Journal, read_outcomes
+from extractor.evaluation.checkout import commit
+from extractor.evaluation.runs import GOLD, begin_eval_run, has_failed, hash_gold
+from extractor.evaluation.scoring import score_folder
+from extractor.evaluation.suite_file import (
+    Material,
+    Suite,
+    load_material,
+    load_suite,
+    missing,
+    suite_names,
+)
+from extractor.gold import GoldRecord
+from extractor.journal import Journal
 from extractor.normalize import load_units
 from extractor.pipeline import Extractor, prompt_ids
-from extractor.records import Outcome, Product, clean_text
+from extractor.prompt import PromptTemplate, folder_of, shots
+from extractor.propose import Proposer
+from extractor.records import Policy, Product
 from extractor.route import Candidate
-from extractor.run import batched, load_prompts, versions
-from extractor.schema import CategorySchema, default_folder, schema_from_names
-from extractor.taxonomy import CategoryNode
+from extractor.run import Progress, batched, load_prompts
+from extractor.schema import CategoryNode, CategorySchema, default_folder
+from extractor.versions import versions
 
+if TYPE_CHECKING:  # numpy and bm25s, which only those need who show demonstrations
+    from extractor.demonstrations import Demonstrations
 
-class Suite(BaseModel):
-    """Where a suite's gold is and how its listings are read."""
+__all__ = [
+    "Suite",
+    "load_suite",
+    "missing",
+    "run_suite",
+    "suite_names",
+]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    # One line: what it is, its licence.
-    about: str
-    # Relative to the data folder.
-    gold: str
-    # {category: [attribute names]}, relative to the data folder; empty: what the gold of the category lists.
-    offered: str = ""
+# Listings per engine call: what a killed run loses at most.
+BATCH_LISTINGS = 512
+# As for `extractor run`.
+VOTES = get_args(ExtractorConfig.model_fields["votes"].annotation)
 
 
 @dataclass(frozen=True, slots=True)
-class GivenCategories:
+class Given:
     """Stands in for router and schemas: the gold says the category, the suite its attributes."""
 
-    schemas: Mapping[str, CategorySchema]
+    material: Material
 
     def candidates(self, product: Product) -> list[Candidate]:
-        name = product.category_path[-1]
-        return [Candidate(CategoryNode(name, (name,), None, ()), 100.0)]
+        (category,) = product.category_path
+        return [Candidate(CategoryNode(category, self.material.paths[category], None, ()), score=100.0)]
 
     def for_category(self, category_id: str) -> CategorySchema:
-        return self.schemas[category_id]
+        return self.material.schemas[category_id]
 
     def by_id(self, schema_id: str) -> CategorySchema:
-        return self.schemas[schema_id]
-
-
-def load_suite(folder: Path, name: str) -> Suite:
-    """Read one suite; ConfigError names those that there are."""
-    path = folder / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
-        raise ConfigError(f"{folder}: no suite {name!r}; there are {known}")
-    try:
-        return Suite.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}; correct the TOML") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
+        return self.material.schemas[schema_id]
 
 
 def run_suite(
-    suite: Suite, data: Path, out: Path, engine: Engine, *, prompt: str | None = None
+    suite: Suite,
+    data: Path,
+    out: Path,
+    open_engine: Callable[[], Engine],
+    *,
+    prompt: str | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    demonstrations: int | None = None,
+    votes: int = 1,
+    calibrated: bool = True,
+    policy: Policy = "decode-all",
+    proposer: Proposer | None = None,
+    own_prompts: Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Extract the suite's listings into `out` (resumed when it is there) and score them.
 
+    Args:
+        suite: What to extract.
+        data: Data folder.
+        out: Run folder.
+        open_engine: Called once everything else is in order. An engine that loads its model at the first request,
+            such as CachedEngine, makes a finished folder cost nothing.
+        prompt: Id such as attributes@v1; None: the one that the model was trained with.
+        sample: Draw so many records; None: all.
+        seed: Of the draw, and of the order among equally similar demonstrations.
+        demonstrations: Show so many of the suite's training listings before each question; None: as many as the
+            prompt says, where the suite has any.
+        votes: Ask so often about each listing: 1, 3, 5, 7 or 9.
+        calibrated: False: confidence as the model has it.
+        policy: Who decides values.
+        proposer: Points at them, unless the policy is "decode-all".
+        own_prompts: Folder of prompts that go before the shipped ones.
+        progress: Called after every engine call.
+
     Returns:
         What `eval run --json` prints; also written to `out`/scores.json.
+
+    Raises:
+        ConfigError: the suite's data is missing or broken, or `out` is another run's.
     """
-    gold = read_gold(data / suite.gold)
-    offered = _offered(data / suite.offered) if suite.offered else offered_by(gold)
-    # In alphabetical order, as the embedded model learned them.
-    given = GivenCategories({name: schema_from_names(name, sorted(names)) for name, names in offered.items()})
-    ids = prompt_ids(engine, prompt)
-    units = load_units(default_folder())
-    extractor = Extractor(engine=engine, store=given, router=given, units=units, prompts=load_prompts(ids))
-    started = time.perf_counter()
-    with Journal.open(
-        out, {"suite": suite.name, "prompts": ids}, made_by=extractor.made_by(), versions=versions()
-    ) as journal:
-        before = journal.outcomes
-        for batch in batched(journal.pending(listings(data / suite.gold)), 512):
-            journal.append(extractor.extract(batch))
-        done = journal.outcomes - before
-        seconds = time.perf_counter() - started
-        summary = journal.finish()
-    predictions = {outcome.product_id: predicted(outcome) for outcome in read_outcomes(out)}
-    scores = {
+    if votes not in VOTES:
+        raise ConfigError(f"--votes {votes}: take {', '.join(map(str, VOTES))}")
+    material = load_material(suite, data, sample=sample, seed=seed)
+    with closing(open_engine()) as engine:
+        prompts = load_prompts(prompt_ids(engine, prompt), engine.model, own_prompts)
+        pool, number = _demonstrations(suite, data, material, prompts["attributes"], demonstrations, seed)
+        given = Given(material)
+        extractor = Extractor(
+            engine=engine,
+            store=given,
+            router=given,
+            units=load_units(default_folder()),
+            prompts=prompts,
+            demonstrations=pool,
+            shots=number,
+            votes=votes,
+            calibrated=calibrated,
+            proposer=proposer,
+            policy=policy,
+        )
+        chosen = {
+            "sample": sample,
+            "seed": seed,
+            "demonstrations": pool.identity(number) if pool else None,
+            "votes": votes,
+            "calibrated": calibrated,
+            "policy": policy,
+        }
+        settings = {**_settings(extractor, own_prompts), **chosen}
+        _extract(suite, material, out, extractor, chosen, settings, progress)
+    return score_folder(out)
+
+
+def _extract(
+    suite: Suite,
+    material: Material,
+    out: Path,
+    extractor: Extractor,
+    chosen: dict[str, Any],
+    settings: dict[str, Any],
+    progress: Callable[[Progress], None],
+) -> None:
+    """Give every listing an Outcome."""
+    identity = {
         "suite": suite.name,
-        "records": len(gold),
-        "paper": summarize(tally(gold, predictions, protocol="paper"), "paper"),
-        "strict": summarize(tally(gold, predictions, protocol="strict", offered=offered), "strict"),
-        "listings_per_s": round(done / seconds, 2),
-        "usage": asdict(summary)["usage"],
-        "out_dir": str(out),
+        "gold_hash": hash_gold(material.gold, material.offered),
+        "prompts": {task: template.hash for task, template in extractor.prompts.items()},
+        **chosen,
     }
-    (out / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
-    return scores
+    with Journal.open(out, identity, made_by=extractor.made_by(), versions=versions()) as journal:
+        begin_eval_run(
+            out,
+            suite=suite.name,
+            gold=material.gold,
+            offered=material.offered,
+            settings=settings,
+            baselines=material.baselines,
+        )
+        failed = 0
+        for batch in batched(journal.pending(_products(material.gold)), BATCH_LISTINGS):
+            outcomes = extractor.extract(batch)
+            journal.append(outcomes)
+            failed += sum(map(has_failed, outcomes))
+            progress(Progress(journal.outcomes, failed))
+        journal.finish()
 
 
-def _offered(path: Path) -> dict[str, list[str]]:
-    try:
-        return {category: list(names) for category, names in parse_json(read_text(path)).items()}
-    except (DataFileError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{path}: {error}; expected {{category: [attribute names]}}") from None
+def _demonstrations(
+    suite: Suite, data: Path, material: Material, template: PromptTemplate, wanted: int | None, seed: int
+) -> tuple[Demonstrations | None, int]:
+    """The pool and how many of it to show; nothing of what is measured on is ever in it."""
+    number = template.demonstrations if wanted is None else shots(template, wanted)
+    if wanted and not suite.train:
+        raise ConfigError(
+            f"suite {suite.name}: has no training listings; leave --demonstrations out, or give it a train file"
+        )
+    if not number or not suite.train:
+        return None, 0
+    from extractor.demonstrations import Demonstrations
+
+    return Demonstrations.load(data / suite.train, refuse=material.refused, seed=seed), number
 
 
-def listings(path: Path) -> Iterator[Product]:
-    """The gold file as a feed; titles keep their edges' text but not their edge spaces."""
-    for where, row in read_rows(path, ("title", "category", "attributes")):
+def _products(gold: Sequence[GoldRecord]) -> Iterator[Product]:
+    """The gold as a feed; where a record stands is said of the copy in the folder."""
+    for number, record in enumerate(gold, 1):
         yield Product(
-            id=row["id"],
-            title=clean_text(row["title"]).strip(),
-            description=clean_text(row.get("description") or "").strip(),
-            category_path=(row["category"],),
-            where=where.rsplit("/", 1)[-1],
+            id=record.id,
+            title=record.title,
+            description=record.description,
+            category_path=(record.category,),
+            where=f"{GOLD}:{number}",
         )
 
 
-def predicted(outcome: Outcome) -> Mapping[str, Sequence[str]]:
-    """Surface values by attribute: gold forms are verbatim."""
-    values: dict[str, list[str]] = {}
-    for value in outcome.values:
-        values.setdefault(value.attribute, []).append(value.surface)
-    return values
+def _settings(extractor: Extractor, own_prompts: Path | None) -> dict[str, Any]:
+    """What else it takes to do the run again."""
+    made_by = extractor.made_by()
+    return {
+        "prompts": {task: _prompt(template, own_prompts) for task, template in extractor.prompts.items()},
+        "engine": made_by.engine,
+        "model": made_by.model,
+        "model_hash": made_by.model_hash,
+        "version": __version__,
+        "commit": commit(),
+    }
+
+
+def _prompt(template: PromptTemplate, own_prompts: Path | None) -> dict[str, str]:
+    path = folder_of(template.id, own_prompts) / template.task / f"{template.version}.toml"
+    return {"id": template.id, "hash": template.hash, "text": path.read_text("utf-8")}
