@@ -1,4 +1,4 @@
-# make demo: set up, run the main job on the sample feed. make test: set up, lint, types, tests.
+# make demo: set up, run the main job on the sample feed. make test: set up, lint, types, tests, quality gate.
 
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
@@ -6,12 +6,12 @@ TORCH := torch==2.13.0+cpu
 # Where PyTorch publishes its CPU builds; used when the configured index has none.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit gate clean
 
 demo: .venv/ready
 	.venv/bin/extractor demo
 
-test: lint types unit
+test: lint types unit gate
 
 lint: .venv/ready
 	.venv/bin/ruff check .
@@ -22,6 +22,10 @@ types: .venv/ready
 
 unit: .venv/ready
 	.venv/bin/python -m pytest
+
+# Fails when the embedded model does significantly worse on our own gold than eval/baselines/sample.json.
+gate: .venv/ready
+	.venv/bin/extractor eval gate sample
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

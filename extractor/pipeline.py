@@ -168,7 +168,7 @@ class Extractor:
         draft.usage += Usage(decoded=len(schema.attributes))
         pool = self.demonstrations
         shown = pool.pick(product, category, schema, self.shots) if pool else ()
-        schemas = orders(schema, product.id, self.votes)
+        schemas = orders(schema, self.votes)
         model = self.engine.model
         limits = Limits(model.context_tokens, self.max_output_tokens, self.engine.count_tokens)
         question = Question(product, category.path, schemas, shown, decision.offered)

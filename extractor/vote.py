@@ -41,9 +41,12 @@ class Vote:
         return any(rejection.attribute is None for rejection in self.rejections)
 
 
-def orders(schema: CategorySchema, product_id: str, votes: int) -> list[CategorySchema]:
-    """The schema once for each vote: as it is, then with its attributes shuffled, the same way in every run."""
-    return [schema, *(_shuffled(schema, content_hash([product_id, vote])) for vote in range(2, votes + 1))]
+def orders(schema: CategorySchema, votes: int) -> list[CategorySchema]:
+    """The schema once for each vote: as it is, then with its attributes shuffled.
+
+    The same way for all products of a category, so that their prompts share a beginning.
+    """
+    return [schema, *(_shuffled(schema, content_hash([schema.id, vote])) for vote in range(2, votes + 1))]
 
 
 def count(votes: Sequence[Vote], schema: CategorySchema, product_id: str) -> Vote:

@@ -138,7 +138,7 @@ def test_every_attribute_is_settled_or_open_and_values_stand_where_they_say(
 class FixedProposer:
     """Says the same of every listing."""
 
-    id, hash, calibration = "fixed", "fixed-hash", UNCALIBRATED
+    id, hash, source, calibration = "fixed", "fixed-hash", "", UNCALIBRATED
 
     def __init__(self, found: dict[str, Proposal]) -> None:
         self.found = found

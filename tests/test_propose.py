@@ -14,7 +14,7 @@ from extractor.errors import ConfigError
 from extractor.propose import Ask, open_proposer
 from extractor.propose.encode import Encoder
 from extractor.propose.encoder_model import EncoderProposer
-from extractor.propose.network import MAX_CHUNKS, SpanProposer, collate
+from extractor.propose.network import MAX_CHUNKS, SpanProposer, collate, pack, unpack
 from tests.tiny_proposer import build_tiny_proposer
 
 TEXT = "Acme Trail Shoe, Red\n8 M (US)"
@@ -105,3 +105,14 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="no proposer can be loaded"):
         open_proposer(tmp_path)
+
+
+def test_packed_weights_are_small_and_nearly_the_same(folder: Path) -> None:
+    weights = SpanProposer.from_folder(folder).state_dict()
+    packed = pack(weights)
+    restored = unpack(packed)
+    assert {name: value.shape for name, value in restored.items()} == {n: v.shape for n, v in weights.items()}
+    assert sum(v.nbytes for v in packed.values()) < 0.55 * sum(v.nbytes for v in weights.values())
+    for name, value in weights.items():
+        largest = value.abs().max()
+        assert (restored[name].float() - value).abs().max() <= 0.01 * largest, name

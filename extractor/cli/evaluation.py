@@ -142,6 +142,10 @@ def calibrate(
     suites: Suites = SUITES,
     engine: Annotated[str, typer.Option(help="auto, vllm, transformers or scripted.")] = "auto",
     model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="propose-only, cascade or decode-all: whose values are judged.")
+    ] = None,
+    proposer: Annotated[Path | None, typer.Option(help="Folder of a span proposer of your own.")] = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Fit on the held-out tenth only: the model never saw it.")
     ] = False,
@@ -154,21 +158,35 @@ def calibrate(
     from contextlib import closing, nullcontext
     from tempfile import TemporaryDirectory
 
+    from extractor.config import extractor_config
     from extractor.engines.cached import open_cached
-    from extractor.evaluation.fit_calibration import fit_calibration, keep, model_file
+    from extractor.evaluation.fit_calibration import fit_calibration, keep, notes_file
     from extractor.evaluation.suite import load_suite
+    from extractor.run import open_named_proposer, policy_of
 
+    config = extractor_config({"policy": policy, "proposer": proposer, "engine": engine, "model": model})
     loaded = [load_suite(suites, name) for name in dict.fromkeys(suites_)]
     with (
         closing(open_cached(engine, model=model)) as opened,
         nullcontext(out) if out else TemporaryDirectory() as folder,
         progress_bar(None) as show,
     ):
+        pointing = open_named_proposer(config)
+        calibrated = pointing or opened.model
         if not dry_run:
-            model_file(opened.model)
-        fitted = fit_calibration(loaded, data, Path(folder), opened, held_out_only=held_out, progress=show)
-        written = None if dry_run else keep(fitted.calibration, opened.model)
-    report = {"model": opened.model.id, **fitted.to_json(), "written": str(written) if written else None}
+            notes_file(calibrated)
+        fitted = fit_calibration(
+            loaded,
+            data,
+            Path(folder),
+            opened,
+            policy=policy_of(config),
+            proposer=pointing,
+            held_out_only=held_out,
+            progress=show,
+        )
+        written = None if dry_run else keep(fitted.calibration, calibrated)
+    report = {"model": calibrated.id, **fitted.to_json(), "written": str(written) if written else None}
     if json:
         print_json(report)
     else:

@@ -33,6 +33,8 @@ from extractor.evaluation.suite import Suite, run_suite
 from extractor.gold import GoldRecord, read_gold
 from extractor.journal import sink_errors
 from extractor.journal.files import write_json
+from extractor.propose import Proposer
+from extractor.records import Policy
 from extractor.run import Progress
 from extractor.split import held_out
 
@@ -64,6 +66,8 @@ def fit_calibration(
     out: Path,
     engine: Engine,
     *,
+    policy: Policy = "decode-all",
+    proposer: Proposer | None = None,
     held_out_only: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Fitted:
@@ -74,6 +78,8 @@ def fit_calibration(
         data: Data folder.
         out: Gets the listings and an eval run folder for every suite.
         engine: Runs the model to calibrate; stays open.
+        policy: Who decides values: it is their confidence that is calibrated.
+        proposer: The one to calibrate, unless the policy is "decode-all".
         held_out_only: The model was not trained on the held-out tenth: fit on nothing else.
         progress: Called after every engine call.
 
@@ -85,7 +91,16 @@ def fit_calibration(
         listings = [record for record in gold if held_out(record.id)] if held_out_only else renewed(gold)
         folder = out / f"{name}-train"
         suite = _suite_of(listings, out.resolve() / f"{folder.name}.jsonl")
-        run_suite(suite, data, folder, lambda: LentEngine(engine), calibrated=False, progress=progress)
+        run_suite(
+            suite,
+            data,
+            folder,
+            lambda: LentEngine(engine),
+            calibrated=False,
+            policy=policy,
+            proposer=proposer,
+            progress=progress,
+        )
         raw[name] = judged(open_eval_run(folder))
     values = [value for found in raw.values() for value in found]
     calibration = fit(by_kind(values), tuple(raw))
@@ -94,19 +109,19 @@ def fit_calibration(
     return Fitted(calibration, raw, _by_suite(cross_calibrated(values), raw))
 
 
-def model_file(model: ModelInfo) -> Path:
+def notes_file(model: ModelInfo | Proposer) -> Path:
     """Where a model's calibration is kept; ConfigError when it has no folder that can be written to."""
     folder = Path(model.source)
     if not model.source or not folder.is_dir():
         raise ConfigError(f"{model.id}: no model folder to keep a calibration in; give one with --model")
     if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{folder}: cannot be written to; copy the model and give the copy with --model")
+        raise ConfigError(f"{folder}: cannot be written to; copy the model and name the copy")
     return folder / MODEL_NOTES
 
 
-def keep(calibration: Calibration, model: ModelInfo) -> Path:
+def keep(calibration: Calibration, model: ModelInfo | Proposer) -> Path:
     """Write a calibration down with its model, in place of the one it has; returns the file."""
-    path = model_file(model)
+    path = notes_file(model)
     content = read_ours(path.parent)
     with sink_errors(path):
         write_json(path, {**content, "calibration": calibration.to_json()})

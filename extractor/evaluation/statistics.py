@@ -138,14 +138,14 @@ def difference_of(a: SumsArray, b: SumsArray, totals: Array, rng: np.random.Gene
     if differing < FEWEST:
         # What has not been seen may exist: with none that differ, so many more could have, one cell each.
         reach = (FEWEST - differing) * cell
-        low, high = min(low, value - reach, 0.0), max(high, value + reach, 0.0)
+        low, high = max(-100.0, min(low, value - reach, 0.0)), min(100.0, max(high, value + reach, 0.0))
     factor = _NORMAL.inv_cdf(1 - ALPHA / 2) + _NORMAL.inv_cdf(POWER)
     return Difference(
         value=value,
         low=low,
         high=high,
         p=randomization_p(a, b, len(totals), rng),
-        detectable=max(factor * float(draws.std()), FEWEST * cell),
+        detectable=min(100.0, max(factor * float(draws.std()), FEWEST * cell)),
     )
 
 

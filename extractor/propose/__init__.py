@@ -43,6 +43,10 @@ class Proposer(Protocol):
         """Over the files of its model."""
 
     @property
+    def source(self) -> str:
+        """Its folder."""
+
+    @property
     def calibration(self) -> Calibration:
         """How right it is at which probability."""
 

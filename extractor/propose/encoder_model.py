@@ -38,6 +38,7 @@ class EncoderProposer:
             raise ConfigError(f"{folder}: no proposer can be loaded ({error}); fetch it again") from error
         self.id = folder.resolve().name
         self.hash = hash_folder(folder)
+        self.source = str(folder)
         self.calibration = read_calibration(folder)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network = network.to(self._device, torch.bfloat16).eval()

@@ -24,6 +24,7 @@ from extractor.propose.encode import Encoded
 # Longest span in chunks: 99.8 % of the values that people labelled are as short.
 MAX_CHUNKS = 16
 _FORBIDDEN = -1e4
+_WORDS = "encoder.embeddings.word_embeddings.weight"
 # Largest file of saved weights.
 SHARD = "15MB"
 
@@ -95,11 +96,8 @@ class SpanProposer(nn.Module):
     def from_folder(cls, folder: Path) -> Self:
         """Weights as `save_folder` writes them, in 32 bits; heads that are not there stay as they start."""
         model = cls(BertConfig.from_pretrained(folder))
-        weights = {
-            name: value
-            for path in sorted(folder.glob("*.safetensors"))
-            for name, value in load_file(path).items()
-        }
+        files = sorted(folder.glob("*.safetensors"))
+        weights = unpack({name: value for path in files for name, value in load_file(path).items()})
         missing, unknown = model.load_state_dict(weights, strict=False)
         wrong = [*unknown, *(name for name in missing if name.startswith("encoder."))]
         if wrong:
@@ -107,11 +105,9 @@ class SpanProposer(nn.Module):
         return model
 
     def save_folder(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """config.json and weights in bfloat16, in files of at most 15 MB."""
+        """config.json, and the weights as `pack` makes them small, in files of at most 15 MB."""
         self.encoder.config.save_pretrained(folder)
-        # Position numbers are no weights; transformers makes them anew.
-        halves = {name: value.to("cpu", torch.bfloat16).contiguous() for name, value in weights.items()}
-        save_torch_state_dict(halves, folder, max_shard_size=SHARD)
+        save_torch_state_dict(pack(weights), folder, max_shard_size=SHARD)
 
     def forward(self, batch: Batch) -> Tensor:
         """Log-probabilities [L, A, 1 + C * MAX_CHUNKS]: "absent", then span (chunk c, n + 1 chunks) at
@@ -132,6 +128,23 @@ class SpanProposer(nn.Module):
     def _dot(self, attributes: Tensor, chunks: Tensor) -> Tensor:
         scores: Tensor = attributes @ chunks.transpose(1, 2)
         return scores.float() * self.scale
+
+
+def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """bfloat16, and one byte a number for the word vectors, a third of all, with a scale for each word."""
+    packed = {name: value.to("cpu", torch.bfloat16).contiguous() for name, value in weights.items()}
+    words = weights[_WORDS].to("cpu", torch.float32)
+    scale = words.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
+    del packed[_WORDS]
+    return {**packed, f"{_WORDS}.int8": (words / scale).round().to(torch.int8), f"{_WORDS}.scale": scale}
+
+
+def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `pack` up to rounding; weights that were not packed stay as they are."""
+    weights = dict(packed)
+    if f"{_WORDS}.int8" in weights:
+        weights[_WORDS] = weights.pop(f"{_WORDS}.int8").float() * weights.pop(f"{_WORDS}.scale")
+    return weights
 
 
 def _take(hidden: Tensor, places: Tensor) -> Tensor:
