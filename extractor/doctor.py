@@ -19,6 +19,7 @@ from extractor.engines.model import load_model_info
 from extractor.errors import ExtractorError
 from extractor.prompt import default_folder as prompts_folder
 from extractor.prompt_check import check_prompts
+from extractor.propose import proposer_folder
 from extractor.schema import SchemaStore
 from extractor.schema import default_folder as schemas_folder
 
@@ -40,7 +41,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, the most basic first."""
-    return [*_basics(), *_engines(), _model(), *_data_files(), _cache()]
+    return [*_basics(), *_engines(), _model(), _proposer(), *_data_files(), _cache()]
 
 
 def _basics() -> Iterator[Finding]:
@@ -92,6 +93,15 @@ def _model() -> Finding:
     except ExtractorError as error:
         return Finding("embedded model", False, True, str(error))
     return Finding("embedded model", True, True, f"{info.id}, {info.context_tokens} tokens")
+
+
+def _proposer() -> Finding:
+    try:
+        folder = proposer_folder()
+    except ExtractorError as error:
+        return Finding("span proposer", False, True, str(error))
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    return Finding("span proposer", True, True, f"{folder.name}, {size:.0f} MB")
 
 
 def _data_files() -> Iterator[Finding]:

@@ -62,9 +62,9 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str
     """("file:line", object) pairs; every object has an id, which is text, and the keys that are needed."""
     try:
         with (
-            gzip.open(path, "rt", encoding="utf-8")
+            gzip.open(path, "rt", encoding="utf-8-sig")
             if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
+            else path.open(encoding="utf-8-sig") as lines
         ):
             for number, line in enumerate(lines, 1):
                 if line.strip():
@@ -77,17 +77,22 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str
 
 def gold_record(row: Mapping[str, Any], where: str) -> GoldRecord:
     """A gold line; titles and descriptions lose their edge spaces."""
+    without = row.get("na_first", [])
+    if not isinstance(without, list):
+        raise ConfigError(f"{where}: na_first is {without!r}; write a list of attribute names")
     attributes = {
-        name: None if name in row.get("na_first", ()) else _judged(value, f"{where}: {name}")
+        name: None if name in without else _accepted(value, f"{where}: {name}")
         for name, value in row["attributes"].items()
     }
     texts = {name: _text(row.get(name), f"{where}: {name}") for name in ("category", "title", "description")}
     return GoldRecord(id=row["id"], attributes=attributes, **texts)
 
 
-def to_values(value: Any) -> Values:
+def to_values(value: Any, where: str) -> Values:
     """One value, a list or null, as a list or None; spaces at a value's edges are slips of annotation tools."""
     items = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(item, str | int | float) for item in items):
+        raise ConfigError(f"{where} is {value!r}; write texts in a list, or null")
     return [clean_text(str(item)).strip() for item in items] or None
 
 
@@ -102,8 +107,8 @@ def _object(line: str, where: str, needed: Sequence[str]) -> dict[str, Any]:
     except DataFileError as error:
         raise ConfigError(f"{where}: no JSON: {str(error).removeprefix('line 1: ')}") from None
     if not isinstance(row, dict) or not all(key in row for key in ("id", *needed)):
-        raise ConfigError(f"{where}: expected an object with id, {' and '.join(needed)}")
-    if not isinstance(row["id"], str | int):
+        raise ConfigError(f"{where}: expected an object with {_listed(('id', *needed))}")
+    if type(row["id"]) not in (str, int) or row["id"] == "":
         raise ConfigError(f"{where}: id is {row['id']!r}; write a text")
     for key in _OBJECTS.intersection(needed):
         if not isinstance(row[key], dict):
@@ -111,14 +116,19 @@ def _object(line: str, where: str, needed: Sequence[str]) -> dict[str, Any]:
     return {**row, "id": str(row["id"])}
 
 
+def _accepted(value: Any, where: str) -> Values:
+    forms = to_values(value, where)
+    if forms and "" in forms:
+        raise ConfigError(f"{where} is {value!r}; an empty text is no value, write null where there is none")
+    return forms
+
+
+def _listed(names: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str | None):
         raise ConfigError(f"{where} is {value!r}; write a text")
     return clean_text(value or "").strip()
-
-
-def _judged(value: Any, where: str) -> Values:
-    items = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str | int | float) for item in items) and value is not None:
-        raise ConfigError(f"{where} is {value!r}; write texts in a list, or null")
-    return to_values(value)

@@ -67,14 +67,14 @@ def prefix_warnings(template: PromptTemplate) -> list[str]:
 
 def _pieces(template: PromptTemplate) -> Iterator[tuple[str, str]]:
     """What a filled-in prompt consists of, in order: a variable's name and "", or "" and what fixed words are."""
-    for text in (template.system, template.user):
+    for text, examples in ((template.system, template.examples), (template.user, ())):
         # Names stand at the odd places.
         for place, piece in enumerate(_VARIABLE.split(text)):
             if place % 2:
                 yield piece, ""
             elif len(piece.strip()) > _LABEL_CHARACTERS:
                 yield "", f"{len(piece.strip())} characters of fixed words"
-        if text is template.system and template.examples:
+        if examples:
             yield "", "the examples"
 
 
@@ -127,7 +127,7 @@ def _grounding_problem(candidate: Candidate, schema: CategorySchema, product: Pr
     found = ground(attribute, candidate.surface, candidate.confidence, product)
     if isinstance(found, Rejection):
         return f"{candidate.surface!r} does not stand in the listing; copy it from there"
-    if found.how == "derived" != attribute.how:
+    if found.how == "derived" and attribute.how != "derived":
         return f"the listing has no words for {candidate.surface!r}; remove it"
     # Models copy the care of the examples: whoever answers "red" for "Red" is forgiven, whoever shows it is not.
     if found.how == "span" and attribute.type == "string" and found.surface != candidate.surface:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
 
 # With the embedded model and the shipped proposer; chosen on validation (eval/LOG.md).
-SHIPPED_POLICY: Policy = "decode-all"
+SHIPPED_POLICY: Policy = "propose-only"
 
 T = TypeVar("T")
 
@@ -171,7 +171,13 @@ def policy_of(config: ExtractorConfig) -> Policy:
 
 def open_named_proposer(config: ExtractorConfig) -> Proposer | None:
     """The proposer that the settings name; None when they leave everything to the language model."""
-    return None if policy_of(config) == "decode-all" else open_proposer(config.proposer)
+    if policy_of(config) != "decode-all":
+        return open_proposer(config.proposer)
+    if config.proposer:
+        raise ConfigError(
+            f"{config.proposer}: policy decode-all asks no proposer; take --policy propose-only or cascade"
+        )
+    return None
 
 
 def assemble(config: ExtractorConfig, files: Files, engine: Engine) -> Extractor:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from extractor.evaluation.metrics import GoldRecord, Values, offered_by
+from extractor.evaluation.metrics import offered_by
 from extractor.evaluation.runs import EvalRun, hash_gold
+from extractor.gold import GoldRecord, Values
 from extractor.records import AttributeValue, CategoryChoice, Outcome, Usage
 
 

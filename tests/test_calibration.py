@@ -38,7 +38,8 @@ from extractor.evaluation.calibration import (
 from extractor.evaluation.fit_calibration import fit_calibration, keep
 from extractor.evaluation.renew import renewed
 from extractor.evaluation.runs import open_eval_run
-from extractor.evaluation.suite import Suite, run_suite
+from extractor.evaluation.suite import run_suite
+from extractor.evaluation.suite_file import Suite
 from extractor.gold import GoldRecord
 from extractor.records import AttributeValue, Completion, Span, TokenLogprob
 from extractor.split import held_out

@@ -204,7 +204,10 @@ def test_prompts_are_rendered() -> None:
     text = command("prompts", "render", "attributes@embedded-v1", "--title", "Blue tee").out
     assert text.startswith("<|category|><|attrs|>brand|")
     assert text.endswith("<|text|>Blue tee<|json|>\n")
-    assert command("prompts", "render", "route@v1", "--title", "Blue tee").code == 2
+    route = command("prompts", "render", "route@v1", "--title", "Blue tee")
+    assert (route.code, "route@v1: a prompt for route; give one for attributes" in route.err) == (2, True)
+    slip = command("prompts", "render", "attributes@v1", "--title", "Blue tee", "--category", "tees")
+    assert (slip.code, "--category tees: taxonomy.jsonl has no such category" in slip.err) == (2, True)
 
 
 def test_schemas() -> None:
@@ -244,6 +247,7 @@ def test_eval_score(tmp_path: Path) -> None:
     }
     strict = command("eval", "score", "--gold", gold, "--predictions", predictions, "--protocol", "strict")
     assert (strict.code, strict.out, "F1" in strict.err) == (0, "", True)
+    assert strict.err.endswith("no prediction for '2': counted as failed, and as missed\n")
 
 
 BAD_SCORES = [

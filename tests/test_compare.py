@@ -9,9 +9,10 @@ import pytest
 from evaluation_runs import eval_run
 
 from extractor.errors import ConfigError
-from extractor.evaluation.compare import Change, Interval, Side, compare
-from extractor.evaluation.metrics import GoldRecord
+from extractor.evaluation.compare import Change, Side, compare
+from extractor.evaluation.statistics import Interval
 from extractor.evaluation.views import scores_with_intervals
+from extractor.gold import GoldRecord
 
 GOLD = [
     GoldRecord("1", "Shoes", {"Brand": ["Acme"], "Color": ["Red", "red"], "Size": None}),
@@ -122,6 +123,27 @@ def test_more_invented_values_are_worse_whatever_the_paper_protocol_says() -> No
     found = compare(eval_run(gold, before, offered=offered), eval_run(gold, after, offered=offered))
     assert found.differences["paper"].value == 0
     assert "; worse: strict F1 -" in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("folders", "settings", "labels"),
+    [
+        (("x", "y"), {"model": "other"}, ("tiny", "other")),
+        (("before", "after"), {}, ("before", "after")),
+        # The same runs' names in two places.
+        (("before/tiny", "after/tiny"), {}, ("before/tiny", "after/tiny")),
+    ],
+)
+def test_labels_tell_the_runs_apart(
+    folders: tuple[str, str], settings: dict[str, str], labels: tuple[str, str]
+) -> None:
+    gold = [GoldRecord("1", "Tea", {"Flavor": ["Mint"]})]
+    a, b = (
+        eval_run(gold, {}, name=folders[0]),
+        eval_run(gold, {}, name=folders[1], settings=settings),
+    )
+    found = compare(a, b, resamples=1000)
+    assert (found.a.label, found.b.label) == labels
 
 
 def test_a_better_run_is_called_better() -> None:

@@ -15,8 +15,9 @@ from test_gold_files import write
 from extractor.engines.scripted import ScriptedEngine
 from extractor.errors import ConfigError
 from extractor.evaluation.gate import Baseline, make_baseline, pass_gate, read_baseline, write_baseline
-from extractor.evaluation.metrics import GoldRecord, Values
-from extractor.evaluation.suite import Suite, run_suite
+from extractor.evaluation.suite import run_suite
+from extractor.evaluation.suite_file import Suite
+from extractor.gold import GoldRecord, Values
 from extractor.records import Request
 
 GOLD = [
@@ -80,6 +81,7 @@ def test_only_what_is_significantly_worse_is_stopped(
     after = eval_run(gold, predictions(listings, without_color, invented), offered=offered)
     passage = pass_gate(make_baseline(before, "tiny"), after)
     assert passage.worse is worse
+    assert ("this run is worse than the baseline: " in passage.verdict) is worse
     # Better is no reason to stop.
     assert not pass_gate(make_baseline(after, "tiny"), before).worse
 

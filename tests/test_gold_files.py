@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -50,6 +51,10 @@ def test_gold_is_read_as_published(tmp_path: Path) -> None:
         ([TEA, '{"id": "2", "id": "3"}'], ":2: no JSON: the key 'id' stands twice"),
         ([TEA, ["1"]], ":2: expected an object with id, category and attributes"),
         ([TEA, {**TEA, "id": None}], ":2: id is None; write a text"),
+        ([{**TEA, "id": ""}], ":1: id is ''; write a text"),
+        ([{**TEA, "id": True}], ":1: id is True; write a text"),
+        ([{**TEA, "na_first": "Flavor"}], ":1: na_first is 'Flavor'; write a list"),
+        ([{**TEA, "attributes": {"Flavor": [" "]}}], r":1: Flavor is \[' '\]; an empty text is no value"),
         ([TEA, TEA], ":2: id '1' stands twice"),
         ([{**TEA, "attributes": ["Mint"]}], ":1: attributes is no object"),
         (
@@ -75,13 +80,25 @@ def test_wrong_gold_is_named(tmp_path: Path, rows: list[object], message: str) -
     [
         ([{"id": "9", "predicted": {}}], ":1: id '9' is not in the gold file"),
         ([{"id": "1", "predicted": {}}, {"id": "1", "predicted": {}}], ":2: id '1' stands twice"),
-        ([{"id": "1"}], ":1: expected an object with id, predicted"),
+        ([{"id": "1"}], ":1: expected an object with id and predicted"),
         ([{"id": "1", "predicted": None}], ":1: predicted is no object"),
+        (
+            [{"id": "1", "predicted": {"Flavor": {"value": "Mint"}}}],
+            ":1: Flavor is {'value': 'Mint'}; write texts in a list, or null",
+        ),
+        ([{"id": "1", "predicted": {"Flavor": [None]}}], r":1: Flavor is \[None\]; write texts"),
+        ([], ": holds no prediction"),
     ],
 )
 def test_wrong_predictions_are_named(tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(ConfigError, match=f"predictions.jsonl{message}"):
         read_predictions(write(tmp_path / "predictions.jsonl", *rows), {"1"})
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path / "gold.jsonl", TEA)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert [record.id for record in read_gold(path)] == ["1"]
 
 
 def test_predictions_may_be_one_value_several_or_none(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from extractor.evaluation.metrics import (
     MISSED,
     NOTHING,
     SPURIOUS,
-    GoldRecord,
     Judgment,
     Sums,
     judge,
@@ -25,7 +24,7 @@ from extractor.evaluation.metrics import (
     sums_by_record,
     tally,
 )
-from extractor.gold import read_gold
+from extractor.gold import GoldRecord, read_gold
 
 GOLD = [
     GoldRecord("1", "Shoes", {"Brand": ["Acme"], "Color": ["Red", "red"], "Size": None}),

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from extractor.evaluation.cards import Card, Line, Mark, find, make_card
 from extractor.evaluation.charts import Scale, around_zero, scale_over
 from extractor.evaluation.compare import compare
-from extractor.evaluation.metrics import Counts, GoldRecord, Values, judged_cells
+from extractor.evaluation.metrics import Counts, judged_cells
 from extractor.evaluation.pages import write_comparison, write_scores
 from extractor.evaluation.runs import EvalRun
 from extractor.evaluation.scoring import score_run
 from extractor.evaluation.slice_scores import slice_scores
 from extractor.evaluation.text_diff import Fold, Part, Row, side_by_side
+from extractor.gold import GoldRecord, Values
 from extractor.records import AttributeValue, CategoryChoice, Outcome, Span
 
 GOLD = [

@@ -14,7 +14,7 @@ from test_prompt import TEXT, write_prompt
 from tiny_model import build_tiny_model
 
 from extractor.engines.scripted import ScriptedEngine
-from extractor.evaluation.suite import load_suite
+from extractor.evaluation.suite_file import load_suite
 from extractor.evaluation.trial import AttributeChange, Pairing, compare_listings
 from extractor.gold import GoldRecord
 
@@ -138,7 +138,7 @@ def test_try_again_asks_nothing(place: Place) -> None:
     [
         (("attributes@t9", "--against", "t1"), "no prompt 'attributes@t9'; there are"),
         (("attributes@t2", "--against", "t9"), "no prompt 'attributes@t9'; there are"),
-        (("route@v1", "--against", "v1"), "--prompt route@v1: not of task attributes"),
+        (("attributes@t2", "--against", "route@v1"), "--prompt route@v1: not of task attributes"),
         (("attributes@t2", "--against", "t1", "--sample", 0), "--sample 0: draws nothing"),
         (("attributes@t2", "--against", "t1", "--suite", "none"), "no suite 'none'; there are tiny"),
     ],
@@ -191,6 +191,14 @@ def test_a_second_look_costs_nothing(place: Place) -> None:
     assert "no model was started: 4 answers were kept from before" in elsewhere.err
 
 
+def test_a_wrong_second_name_is_told_before_the_model_works(place: Place) -> None:
+    out = place.folder / "runs"
+    ended = place("compare", "t1", "t9", "--out", out)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "no prompt 'attributes@t9'; there are" in ended.err
+    assert not out.exists()
+
+
 def test_an_edited_prompt_is_another_run(place: Place) -> None:
     out = place.folder / "runs"
     place("compare", "attributes@t1", "t2", "--out", out)
@@ -201,7 +209,7 @@ def test_an_edited_prompt_is_another_run(place: Place) -> None:
 
 
 def test_the_page_goes_where_it_is_wanted(place: Place) -> None:
-    page = place.folder / "page.html"
+    page = place.folder / "pages" / "page.html"
     ended = place("compare", "attributes@t1", "t2", "--out", place.folder / "runs", "--html", page)
     assert ended.err.endswith(f"page: {page}\n")
     assert page.is_file()

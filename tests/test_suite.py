@@ -17,8 +17,8 @@ from extractor.engines.scripted import ScriptedEngine
 from extractor.errors import ConfigError, EngineError
 from extractor.evaluation.runs import hash_gold, open_eval_run
 from extractor.evaluation.scoring import score_folder
-from extractor.evaluation.suite import Suite, load_suite, missing, run_suite, suite_names
-from extractor.evaluation.suite_file import load_material, sampled
+from extractor.evaluation.suite import run_suite
+from extractor.evaluation.suite_file import Suite, load_material, load_suite, missing, sampled, suite_names
 from extractor.gold import GoldRecord
 from extractor.records import Completion, Message, Request
 
@@ -180,7 +180,7 @@ def test_demonstrations_come_from_training_listings(data: Path) -> None:
 
 def test_nothing_is_learned_from_what_is_measured(data: Path) -> None:
     write(data / "train.jsonl", {**TRAINING, "id": "1"})
-    with pytest.raises(ConfigError, match="id '1' is in the gold to score"):
+    with pytest.raises(ConfigError, match="id '1' is both in train and in gold"):
         run_suite(TINY, data, data / "out", asleep, prompt="attributes@v1", demonstrations=3)
 
 
@@ -236,6 +236,21 @@ def test_a_shop_is_no_category_to_the_model(data: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (CATALOGUE[1:], "its catalogues hold no record to measure on"),
+        ([*CATALOGUE, CATALOGUE[0]], "id 'bb-1' stands twice"),
+    ],
+)
+def test_a_catalogue_that_makes_no_gold_is_told(data: Path, rows: list[dict[str, str]], told: str) -> None:
+    write(data / "shop.jsonl", *rows)
+    suite = Suite(name="brands", about="", catalogues=[{"name": "Shop", "path": "shop.jsonl"}])
+    with pytest.raises(ConfigError, match=told):
+        run_suite(suite, data, data / "out", asleep)
+    assert not (data / "out").exists()
+
+
 # --- suite files
 
 
@@ -279,7 +294,13 @@ def test_a_wrong_suite_file_is_named(tmp_path: Path, text: str, told: str) -> No
         (lambda data: write(data / "train.jsonl", "{"), r"train\.jsonl:1: no JSON"),
         (lambda data: write(data / "schema.json", '{"Tea": []}'), "no category 'Shoes'"),
         (lambda data: write(data / "schema.json", '{"Shoes": ["Brand"]}'), "has no attribute 'Color'"),
-        (lambda data: write(data / "schema.json", "[]"), "expected {category"),
+        (lambda data: write(data / "schema.json", "[]"), r"write {category: \[attribute names\]}"),
+        # Its letters are no attributes.
+        (lambda data: write(data / "schema.json", '{"Shoes": "Brand"}'), r"schema\.json: Shoes: .*list"),
+        (
+            lambda data: write(data / "train.jsonl", {**TRAINING, "id": "1"}),
+            "'1' is both in train and in gold",
+        ),
     ],
 )
 def test_wrong_data_is_named_and_nothing_written(
@@ -306,6 +327,7 @@ def test_wrong_data_is_named_and_nothing_written(
         (lambda out: write(out / "gold.jsonl", SHOES), "changed since the run"),
         (lambda out: (out / "gold.jsonl").unlink(), "No such file"),
         (lambda out: write(out / "outcomes.jsonl", "{}"), r"outcomes\.jsonl:1: is no outcome"),
+        (lambda out: write(out / "outcomes.jsonl"), "no outcome for '1', which gold.jsonl has"),
     ],
 )
 def test_a_broken_folder_is_told(data: Path, spoil: Callable[[Path], object], told: str) -> None:

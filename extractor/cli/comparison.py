@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from extractor.evaluation.compare import Comparison, Difference, Interval
+    from extractor.evaluation.compare import Comparison
+    from extractor.evaluation.statistics import Difference, Interval
     from extractor.gold import Values
 
 # Slices shown from each end of the list, and changes of each direction; the page has all of them.

@@ -33,7 +33,7 @@ class Protocol(StrEnum):
 @app.command("list")
 def list_(suites: Suites = SUITES, data: Data = DATA) -> None:
     """Suites, whether their data is there, and what they are."""
-    from extractor.evaluation.suite import load_suite, missing, suite_names
+    from extractor.evaluation.suite_file import load_suite, missing, suite_names
 
     loaded = [load_suite(suites, name) for name in suite_names(suites)]
     without = {suite.name for suite in loaded if missing(suite, data)}
@@ -79,7 +79,8 @@ def run(
     from extractor.config import extractor_config
     from extractor.engines.cached import open_cached
     from extractor.engines.lazy import open_lazily
-    from extractor.evaluation.suite import load_suite, run_suite
+    from extractor.evaluation.suite import run_suite
+    from extractor.evaluation.suite_file import load_suite
     from extractor.run import open_named_proposer, policy_of
 
     loaded = load_suite(suites, suite)
@@ -161,7 +162,7 @@ def calibrate(
     from extractor.config import extractor_config
     from extractor.engines.cached import open_cached
     from extractor.evaluation.fit_calibration import fit_calibration, keep, notes_file
-    from extractor.evaluation.suite import load_suite
+    from extractor.evaluation.suite_file import load_suite
     from extractor.run import open_named_proposer, policy_of
 
     config = extractor_config({"policy": policy, "proposer": proposer, "engine": engine, "model": model})
@@ -220,6 +221,7 @@ def _score_files(gold: Path, predictions: Path, protocol: ProtocolName, *, as_js
         print_json(scores)
     else:
         _show(scores)
+        _tell_failed([record.id for record in records if record.id not in predicted])
 
 
 def _print_run(scores: dict[str, Any], *, as_json: bool) -> None:
@@ -230,9 +232,10 @@ def _print_run(scores: dict[str, Any], *, as_json: bool) -> None:
     console().print(f"{scores['suite']}: {records} listings", markup=False)
     console().print(_table(scores, "paper"), _table(scores, "strict"))
     tokens = f"{usage['prompt_tokens'] / records:.0f} + {usage['output_tokens'] / records:.0f}"
+    speed = f"{scores['listings_per_s']} listings/s" if scores["listings_per_s"] else "speed not measured"
     console().print(
         f"{scores['paper']['counts']['failed']} failed; ECE of the confidence {scores['ece']:.3f};"
-        f" {scores['listings_per_s']} listings/s, {tokens} tokens a listing; {scores['out_dir']}/scores.html",
+        f" {speed}, {tokens} tokens a listing; {scores['out_dir']}/scores.html",
         markup=False,
         soft_wrap=True,
     )
@@ -265,3 +268,14 @@ def _show(scores: dict[str, Any]) -> None:
     console().print(
         f"{scores['protocol']:6} {shares}  macro F1 {scores['macro']['f1']:5.2f}  {cells}", soft_wrap=True
     )
+
+
+def _tell_failed(ids: list[str]) -> None:
+    """Which gold records count as failed."""
+    if ids:
+        more = f" and {len(ids) - 1:,} more" if len(ids) > 1 else ""
+        console().print(
+            f"no prediction for {ids[0]!r}{more}: counted as failed, and as missed",
+            markup=False,
+            soft_wrap=True,
+        )

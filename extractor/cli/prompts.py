@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from extractor.engines import Engine
     from extractor.prompt import PromptTemplate
 
+# As records.UNKNOWN_CATEGORY.
+UNKNOWN = "unknown"
+
 app = typer.Typer(help="Prompt templates under prompts/.", no_args_is_help=True)
 
 Prompts = Annotated[
@@ -58,10 +61,11 @@ def render(
     prompt: Annotated[str, typer.Argument(help="Such as attributes@v1.")],
     title: Annotated[str, typer.Option(help="Title of the listing.")],
     description: Annotated[str, typer.Option(help="Its description.")] = "",
-    category: Annotated[str, typer.Option(help="Category id; unknown: base attributes only.")] = "unknown",
+    category: Annotated[str, typer.Option(help="Category id; unknown: base attributes only.")] = UNKNOWN,
     prompts: Prompts = None,
 ) -> None:
     """One attributes prompt filled in with a listing, as a model gets it."""
+    from extractor.errors import ConfigError
     from extractor.prompt import attributes_request_variables, folder_of, load_prompt
     from extractor.prompt import render as fill
     from extractor.records import Product
@@ -69,8 +73,14 @@ def render(
     from extractor.schema import default_folder as schemas_folder
 
     template = load_prompt(prompt, folder_of(prompt, prompts))
+    if template.task != "attributes":
+        raise ConfigError(f"{prompt}: a prompt for {template.task}; give one for attributes")
     store = SchemaStore(schemas_folder())
-    path = store.taxonomy[category].path if category in store.taxonomy else ()
+    if category != UNKNOWN and category not in store.taxonomy:
+        raise ConfigError(
+            f"--category {category}: taxonomy.jsonl has no such category; give an id that stands there"
+        )
+    path = store.taxonomy[category].path if category != UNKNOWN else ()
     text = Product(id="", title=title, description=description).text
     filled = fill(
         template, attributes_request_variables(store.for_category(category), path, text, template.form)
@@ -109,8 +119,11 @@ def check(
     warnings = [warning for template in templates for warning in prefix_warnings(template)]
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    of = "warning" if len(warnings) == 1 else "warnings"
-    console().print(f"{len(templates)} prompts, no problem, {len(warnings)} {of}")
+    console().print(f"{_number(templates, 'prompt')}, no problem, {_number(warnings, 'warning')}")
+
+
+def _number(things: Sequence[object], what: str) -> str:
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 
 def _show_tokens(templates: Sequence[PromptTemplate], models: Sequence[str | None]) -> None:
@@ -139,16 +152,17 @@ def _show_tokens(templates: Sequence[PromptTemplate], models: Sequence[str | Non
                 found = count_prompt_tokens(template, store, encode)
                 parts = (found.shared, found.category, found.listing, found.total)
                 add_row(counts, template.id, *map(str, parts))
-        console().print(counts)
+        if counts.row_count:
+            console().print(counts)
         if not info.chat:
             console().print(f"{info.id} has no chat template: count chat prompts with --model", markup=False)
 
 
 @app.command("try")
 def try_(
-    prompt: Annotated[str, typer.Argument(help="Such as attributes@v3.")],
+    prompt: Annotated[str, typer.Argument(help="Such as attributes@v3 or v3.")],
     suite: Suite,
-    against: Annotated[str, typer.Option(help="Prompt or version to compare with, such as v2.")],
+    against: Annotated[str, typer.Option(help="The prompt before, such as attributes@v2 or v2.")],
     sample: Annotated[int, typer.Option(help="Draw so many listings.")] = 20,
     seed: Seed = 0,
     prompts: Prompts = None,
@@ -164,27 +178,28 @@ def try_(
     from tempfile import TemporaryDirectory
 
     from extractor.cli.trial import show_trial
-    from extractor.evaluation.suite import load_suite
+    from extractor.evaluation.suite_file import load_suite
     from extractor.evaluation.trial import Pairing, compare_listings
 
     loaded = load_suite(suites, suite)
     opened = _open(engine, model, base_url, cache=cache)
     with TemporaryDirectory() as folder, progress_bar(sample) as bar:
         pairing = Pairing(loaded, data, Path(folder), sample=sample, seed=seed, prompts=prompts)
-        trial = compare_listings(*pairing.run(_full_id(against, prompt), prompt, lambda: opened, bar))
+        trial = compare_listings(*pairing.run(_full_id(against), _full_id(prompt), lambda: opened, bar))
     if json:
         print_json(trial.to_json())
         return
     show_trial(trial)
     _tell_cost(opened)
     console().print(
-        f"{sample} listings are a glimpse: extractor prompts compare tells progress from luck", soft_wrap=True
+        f"{len(trial.a.gold)} listings are a glimpse: extractor prompts compare tells progress from luck",
+        soft_wrap=True,
     )
 
 
 @app.command()
 def compare(
-    before: Annotated[str, typer.Argument(help="The prompt before, such as attributes@v2.")],
+    before: Annotated[str, typer.Argument(help="The prompt before, such as attributes@v2 or v2.")],
     after: Annotated[str, typer.Argument(help="The prompt after, such as attributes@v3 or v3.")],
     suite: Suite,
     out: Annotated[Path, typer.Option(help="Keeps the runs; a second look at them costs nothing.")] = Path(
@@ -206,14 +221,14 @@ def compare(
     from extractor.cli.comparison import show_comparison
     from extractor.evaluation.compare import compare as compare_runs
     from extractor.evaluation.pages import write_comparison
-    from extractor.evaluation.suite import load_suite
+    from extractor.evaluation.suite_file import load_suite
     from extractor.evaluation.trial import Pairing
 
     loaded = load_suite(suites, suite)
     opened = _open(engine, model, base_url, cache=cache)
     pairing = Pairing(loaded, data, out / suite, sample=sample, seed=seed, prompts=prompts)
     with progress_bar(sample) as bar:
-        a, b = pairing.run(before, _full_id(after, before), lambda: opened, bar)
+        a, b = pairing.run(_full_id(before), _full_id(after), lambda: opened, bar)
     comparison = compare_runs(a, b)
     page = html or out / suite / f"{a.folder.name}-{b.folder.name}.html"
     write_comparison(comparison, a, b, page)
@@ -225,16 +240,16 @@ def compare(
     console().print(f"page: {page}", markup=False, soft_wrap=True)
 
 
-def _full_id(prompt: str, like: str) -> str:
-    """ "v2" beside "attributes@v3" is "attributes@v2"."""
-    return prompt if "@" in prompt else f"{like.partition('@')[0]}@{prompt}"
+def _full_id(prompt: str) -> str:
+    """ "v2" is "attributes@v2": what suites measure."""
+    return prompt if "@" in prompt else f"attributes@{prompt}"
 
 
 def _open(name: str, model: str | None, base_url: str | None, *, cache: bool) -> Engine:
-    from extractor.engines import open_engine
     from extractor.engines.cached import open_cached
+    from extractor.engines.lazy import open_lazily
 
-    return (open_cached if cache else open_engine)(name, model=model, base_url=base_url)
+    return (open_cached if cache else open_lazily)(name, model=model, base_url=base_url)
 
 
 def _tell_cost(engine: Engine) -> None:

@@ -23,7 +23,7 @@ EFFECT_STYLES = {"fixed": "green", "regressed": "red"}
 
 def show_trial(trial: Trial) -> None:
     """Print it for people."""
-    from extractor.evaluation.trial import paper_f1, tokens_per_listing
+    from extractor.evaluation.trial import paper_f1
 
     labels = _labels(trial)
     for listing in trial.changed:
@@ -35,7 +35,7 @@ def show_trial(trial: Trial) -> None:
         f"{changed} of {every} listings changed{values}, {every - changed} did not", soft_wrap=True
     )
     sides = [
-        f"{label}: paper F1 {paper_f1(run):.1f}, {tokens_per_listing(run):.0f} tokens a listing"
+        f"{label}: paper F1 {paper_f1(run):.1f}, {run.tokens_per_listing or 0:.0f} tokens a listing"
         for label, run in zip(labels, (trial.a, trial.b), strict=True)
     ]
     console().print("; ".join(sides), markup=False, soft_wrap=True)

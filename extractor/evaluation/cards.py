@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from extractor.evaluation.metrics import GoldRecord, Values
 from extractor.evaluation.runs import gold_form
+from extractor.gold import GoldRecord, Values
 from extractor.page import cut_pieces
 from extractor.records import Outcome, Span
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from extractor.errors import ConfigError
-from extractor.evaluation.metrics import Cell, Protocol, Values, judged_cells, sums_by_record
+from extractor.evaluation.metrics import Cell, Protocol, judged_cells, sums_by_record
 from extractor.evaluation.runs import EvalRun
 from extractor.evaluation.slice_scores import KEYS
 from extractor.evaluation.statistics import (
@@ -31,23 +31,14 @@ from extractor.evaluation.statistics import (
 )
 from extractor.evaluation.verdict import verdict
 from extractor.evaluation.views import VIEWS, scores_of_views, sums_of_views
-
-__all__ = [
-    "Change",
-    "Comparison",
-    "Difference",
-    "Interval",
-    "Side",
-    "Slice",
-    "compare",
-]
+from extractor.gold import Values
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of the two runs."""
 
-    # "attributes@v2", or the folder's name where both used the same prompt.
+    # "attributes@v2"; the model where both used the same prompt; the folder where they have that in common, too.
     label: str
     folder: Path
     # See EvalRun.settings.
@@ -192,10 +183,10 @@ def _cells(run: EvalRun) -> list[Cell]:
 
 def _labels(a: EvalRun, b: EvalRun) -> tuple[str, str]:
     """What tells the runs apart: prompt, model, or else the folder."""
-    for name in (_prompt, _model):
+    for name in (_prompt, _model, _folder):
         if name(a) != name(b):
             return name(a), name(b)
-    return a.folder.name, b.folder.name
+    return str(a.folder), str(b.folder)
 
 
 def _prompt(run: EvalRun) -> str:
@@ -206,8 +197,11 @@ def _model(run: EvalRun) -> str:
     return str(run.settings.get("model", ""))
 
 
+def _folder(run: EvalRun) -> str:
+    return run.folder.name
+
+
 def _side(run: EvalRun, label: str, scores: Mapping[str, Scores]) -> Side:
-    tokens = run.usage.prompt_tokens + run.usage.output_tokens
     return Side(
         label=label,
         folder=run.folder,
@@ -215,7 +209,7 @@ def _side(run: EvalRun, label: str, scores: Mapping[str, Scores]) -> Side:
         scores={view: score.f1 for view, score in scores.items()},
         precision={view: score.precision for view, score in scores.items()},
         recall={view: score.recall for view, score in scores.items()},
-        tokens_per_listing=tokens / len(run.outcomes) if tokens else None,
+        tokens_per_listing=run.tokens_per_listing,
         listings_per_s=run.listings_per_s,
     )
 

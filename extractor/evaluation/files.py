@@ -20,10 +20,12 @@ def read_predictions(path: Path, known: Container[str]) -> dict[str, dict[str, V
             )
         if row["id"] in predictions:
             raise ConfigError(f"{where}: id {row['id']!r} stands twice; keep one prediction a record")
-        predictions[row["id"]] = predicted_values(row)
+        predictions[row["id"]] = predicted_values(row, where)
+    if not predictions:
+        raise ConfigError(f"{path}: holds no prediction; give a file with one a line")
     return predictions
 
 
-def predicted_values(row: Mapping[str, Any]) -> dict[str, Values]:
+def predicted_values(row: Mapping[str, Any], where: str) -> dict[str, Values]:
     """Attribute -> values of a prediction line."""
-    return {name: to_values(value) for name, value in row["predicted"].items()}
+    return {name: to_values(value, f"{where}: {name}") for name, value in row["predicted"].items()}

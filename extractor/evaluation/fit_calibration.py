@@ -29,7 +29,8 @@ from extractor.evaluation.calibration import (
 )
 from extractor.evaluation.renew import renewed
 from extractor.evaluation.runs import open_eval_run, write_gold
-from extractor.evaluation.suite import Suite, run_suite
+from extractor.evaluation.suite import run_suite
+from extractor.evaluation.suite_file import Suite
 from extractor.gold import GoldRecord, read_gold
 from extractor.journal import sink_errors
 from extractor.journal.files import write_json

@@ -14,18 +14,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from extractor.evaluation.matching import FULL, NO_OVERLAP, Overlap, best_overlap, same_but_spelling
-from extractor.gold import GoldRecord as GoldRecord
-from extractor.gold import Values as Values
+from extractor.gold import GoldRecord, Values
 
 Protocol = Literal["paper", "strict"]
 Measure = Literal["exact", "normalized", "overlap"]
 # What gold and prediction hold: n(one) or v(alue), then c(orrect) or w(rong).
 Kind = Literal["nn", "nv", "vn", "vc", "vw"]
 
-MEASURES: tuple[Measure, ...] = ("exact", "normalized", "overlap")
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -130,7 +129,7 @@ class Tally:
     """All cells of a scoring, by (category, attribute)."""
 
     cells: dict[tuple[str, str], Counts] = field(default_factory=lambda: defaultdict(Counts))
-    # Values predicted for attributes that were not judged.
+    # Values predicted for attributes that the gold record does not list; strict judges those that are offered.
     unjudged: int = 0
     # Records without a prediction.
     failed: int = 0

@@ -14,10 +14,11 @@ from typing import Any
 from extractor.evaluation.calibration import coverage, judged_values, reliability
 from extractor.evaluation.cards import Card, Line, make_card
 from extractor.evaluation.charts import Scale, around_zero, scale_over
-from extractor.evaluation.compare import Change, Comparison, Difference, Interval, Side, Slice
-from extractor.evaluation.metrics import Cell, judged_cells
+from extractor.evaluation.compare import Change, Comparison, Side, Slice
+from extractor.evaluation.metrics import PROTOCOLS, Cell, judged_cells
 from extractor.evaluation.runs import EvalRun
 from extractor.evaluation.slice_scores import slice_scores
+from extractor.evaluation.statistics import Difference, Interval
 from extractor.evaluation.text_diff import Fold, side_by_side
 from extractor.page import flat, write_page
 
@@ -113,7 +114,7 @@ def _intervals(scores: Mapping[str, Any]) -> dict[tuple[str, str], Interval]:
     """(protocol, metric) -> score, as scores.json has it."""
     return {
         (protocol, metric): Interval(value, *scores[protocol]["intervals"][metric])
-        for protocol in ("paper", "strict")
+        for protocol in PROTOCOLS
         for metric, value in scores[protocol]["micro"].items()
     }
 

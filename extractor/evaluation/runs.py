@@ -70,6 +70,12 @@ class EvalRun:
         return sum((outcome.usage for outcome in self.outcomes.values()), Usage())
 
     @property
+    def tokens_per_listing(self) -> float | None:
+        """Prompt and output tokens together; None where nothing was counted."""
+        tokens = self.usage.prompt_tokens + self.usage.output_tokens
+        return tokens / len(self.outcomes) if tokens else None
+
+    @property
     def listings_per_s(self) -> float | None:
         """Listings per second of engine time: neither loading the model nor a completion cache counts."""
         seconds = self.usage.latency_s
@@ -111,7 +117,7 @@ def begin_eval_run(
     settings: Mapping[str, Any],
     baselines: Baselines,
 ) -> None:
-    """Write what the run folder needs beside its journal; nothing when an earlier session did."""
+    """Write what the run folder needs beside its journal; nothing when that was done before."""
     if (folder / SUITE).exists():
         return
     with sink_errors(folder):
@@ -169,9 +175,21 @@ def open_eval_run(folder: Path) -> EvalRun:
     )
     if hash_gold(gold, run.offered) != run.gold_hash:
         raise ConfigError(f"{folder / GOLD}: changed since the run; restore it or run the suite again")
-    if strangers := run.outcomes.keys() - {record.id for record in gold}:
-        raise ConfigError(f"{folder}: outcome for {min(strangers)!r}, which {GOLD} lacks; restore the folder")
+    _check_ids(run)
     return run
+
+
+def _check_ids(run: EvalRun) -> None:
+    """A finished run has exactly one outcome for every listing, also for those whose extraction failed."""
+    ids = {record.id for record in run.gold}
+    if strangers := run.outcomes.keys() - ids:
+        raise ConfigError(
+            f"{run.folder}: outcome for {min(strangers)!r}, which {GOLD} lacks; restore the folder"
+        )
+    if lost := ids - run.outcomes.keys():
+        raise ConfigError(
+            f"{run.folder}: no outcome for {min(lost)!r}, which {GOLD} has; restore it or run the suite again"
+        )
 
 
 def _read_suite(path: Path) -> dict[str, Any]:
@@ -199,7 +217,7 @@ def _read_baselines(path: Path, names: Iterable[str]) -> Baselines:
     for where, row in read_rows(path, ("baseline", "predicted")):
         if row["baseline"] not in baselines:
             raise ConfigError(f"{where}: {SUITE} names no baseline {row['baseline']!r}; restore the folder")
-        baselines[row["baseline"]][row["id"]] = predicted_values(row)
+        baselines[row["baseline"]][row["id"]] = predicted_values(row, where)
     return baselines
 
 

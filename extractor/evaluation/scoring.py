@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.evaluation.calibration import judged_values, reliability
-from extractor.evaluation.metrics import Protocol, summarize, tally
+from extractor.evaluation.metrics import PROTOCOLS, summarize, tally
 from extractor.evaluation.pages import write_scores
 from extractor.evaluation.runs import EvalRun, open_eval_run
 from extractor.evaluation.statistics import Scores
@@ -22,7 +22,6 @@ from extractor.journal.files import write_json
 
 SCORES = "scores.json"
 PAGE = "scores.html"
-PROTOCOLS: tuple[Protocol, ...] = ("paper", "strict")
 
 
 def score_run(run: EvalRun) -> dict[str, Any]:

@@ -19,14 +19,7 @@ from extractor.errors import ConfigError
 from extractor.evaluation.checkout import commit
 from extractor.evaluation.runs import GOLD, begin_eval_run, has_failed, hash_gold
 from extractor.evaluation.scoring import score_folder
-from extractor.evaluation.suite_file import (
-    Material,
-    Suite,
-    load_material,
-    load_suite,
-    missing,
-    suite_names,
-)
+from extractor.evaluation.suite_file import Material, Suite, load_material
 from extractor.gold import GoldRecord
 from extractor.journal import Journal
 from extractor.normalize import load_units
@@ -41,14 +34,6 @@ from extractor.versions import versions
 
 if TYPE_CHECKING:  # numpy and bm25s, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
-
-__all__ = [
-    "Suite",
-    "load_suite",
-    "missing",
-    "run_suite",
-    "suite_names",
-]
 
 # Listings per engine call: what a killed run loses at most.
 BATCH_LISTINGS = 512

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -42,10 +43,12 @@ DICTIONARY = "dictionary"
 
 def _place(path: Any, info: ValidationInfo) -> Any:
     """A path that begins with a dot is relative to the suite's folder; joined to the data folder it stays there."""
-    beside = isinstance(path, str) and path.startswith(".") and info.context
-    return (info.context / path).resolve() if beside and info.context else path
+    if info.context and isinstance(path, str) and path.startswith("."):
+        return (info.context / path).resolve()
+    return path
 
 
+_OFFERED = TypeAdapter(dict[str, list[str]])
 SuitePath = Annotated[Path, BeforeValidator(_place)]
 
 
@@ -133,7 +136,8 @@ def read_suite_gold(suite: Suite, data: Path) -> list[GoldRecord]:
     """All gold of a suite, in its order.
 
     Raises:
-        ConfigError: a file of the suite is missing (any: a run needs them all) or broken, or a record has no title.
+        ConfigError: a file of the suite is missing (any: a run needs them all) or broken, there is no record, or
+            one has no title or the id of another.
     """
     if absent := missing(suite, data):
         others = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
@@ -141,9 +145,17 @@ def read_suite_gold(suite: Suite, data: Path) -> list[GoldRecord]:
             f"suite {suite.name}: {absent[0]} is not there{others}; name the data folder with --data or EXTRACTOR_DATA"
         )
     gold = read_gold(data / suite.gold) if suite.gold else list(_of_catalogues(suite, data, test=True))
+    if not gold:
+        raise ConfigError(
+            f"suite {suite.name}: its catalogues hold no record to measure on; give such as state brands in titles"
+        )
+    seen: set[str] = set()
     for record in gold:
         if not record.title:
             raise ConfigError(f"suite {suite.name}: {record.id!r} has no title; give it one")
+        if record.id in seen:
+            raise ConfigError(f"suite {suite.name}: id {record.id!r} stands twice; make ids unique")
+        seen.add(record.id)
     return gold
 
 
@@ -192,9 +204,11 @@ def _shipped_schemas(suite: Suite, gold: Sequence[GoldRecord]) -> dict[str, Cate
 
 def _read_offered(path: Path) -> dict[str, list[str]]:
     try:
-        return {category: list(names) for category, names in parse_json(read_text(path)).items()}
-    except (DataFileError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{path}: {error}; expected {{category: [attribute names]}}") from None
+        return _OFFERED.validate_python(parse_json(read_text(path)), strict=True)
+    except DataFileError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}; write {{category: [attribute names]}}") from None
 
 
 def sampled(gold: Sequence[GoldRecord], size: int | None, seed: int) -> list[GoldRecord]:
@@ -245,6 +259,10 @@ def _paths(suite: Suite, schemas: Mapping[str, CategorySchema]) -> dict[str, tup
 
 def _baselines(suite: Suite, data: Path, material: Material) -> dict[str, Predictions]:
     train = read_suite_train(suite, data)
+    if learned := {record.id for record in train}.intersection(record.id for record in material.refused):
+        raise ConfigError(
+            f"suite {suite.name}: id {min(learned)!r} is both in train and in gold; leave it out of one"
+        )
     found = {DICTIONARY: look_up(train, material.gold, material.offered)} if train else {}
     known = frozenset(record.id for record in material.refused)
     return found | {name: stored(data / path, material.gold, known) for name, path in suite.reference.items()}

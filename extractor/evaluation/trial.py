@@ -16,9 +16,11 @@ from typing import Any, Literal, get_args
 from extractor.datafile import content_hash
 from extractor.engines import Engine
 from extractor.engines.lazy import LentEngine
+from extractor.evaluation.checkout import commit
 from extractor.evaluation.metrics import judge, summarize, tally
 from extractor.evaluation.runs import EvalRun, gold_form, open_eval_run, predicted_by
-from extractor.evaluation.suite import Suite, run_suite
+from extractor.evaluation.suite import run_suite
+from extractor.evaluation.suite_file import Suite
 from extractor.gold import GoldRecord, Values
 from extractor.pipeline import prompt_ids
 from extractor.records import AttributeValue, Outcome
@@ -52,10 +54,13 @@ class Pairing:
     ) -> tuple[EvalRun, EvalRun]:
         """Run both prompts with one engine, or read what an earlier call left of it."""
         with closing(open_engine()) as engine:
-            return self._run(a, engine, progress), self._run(b, engine, progress)
+            # Both before the first is run: a slip in the second name is told before the model works for minutes.
+            folder_a, folder_b = self._folder(a, engine), self._folder(b, engine)
+            return self._run(a, folder_a, engine, progress), self._run(b, folder_b, engine, progress)
 
-    def _run(self, prompt: str, engine: Engine, progress: Callable[[Progress], None]) -> EvalRun:
-        folder = self.out / f"{prompt}-{self._key(prompt, engine)}"
+    def _run(
+        self, prompt: str, folder: Path, engine: Engine, progress: Callable[[Progress], None]
+    ) -> EvalRun:
         run_suite(
             self.suite,
             self.data,
@@ -69,11 +74,12 @@ class Pairing:
         )
         return open_eval_run(folder)
 
-    def _key(self, prompt: str, engine: Engine) -> str:
-        """A prompt that was edited, or another model, gets another folder."""
+    def _folder(self, prompt: str, engine: Engine) -> Path:
+        """A prompt that was edited, another model or another commit of this package gets a folder of its own."""
         prompts = load_prompts(prompt_ids(engine, prompt), engine.model, self.prompts)
         hashes = {task: template.hash for task, template in prompts.items()}
-        return content_hash([hashes, engine.name, engine.model.hash, self.sample, self.seed])[:8]
+        key = content_hash([hashes, engine.name, engine.model.hash, commit(), self.sample, self.seed])[:8]
+        return self.out / f"{prompt}-{key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +156,6 @@ def paper_f1(run: EvalRun) -> float:
     return float(micro["f1"])
 
 
-def tokens_per_listing(run: EvalRun) -> float:
-    """Prompt and output tokens together."""
-    return (run.usage.prompt_tokens + run.usage.output_tokens) / max(1, len(run.outcomes))
-
-
 def _changes(record: GoldRecord, a: Outcome, b: Outcome) -> Iterator[AttributeChange]:
     said_a, said_b = predicted_by(a), predicted_by(b)
     for name in dict.fromkeys([*record.attributes, *said_a, *said_b]):
@@ -167,7 +168,7 @@ def _changes(record: GoldRecord, a: Outcome, b: Outcome) -> Iterator[AttributeCh
 
 def _side(run: EvalRun) -> dict[str, Any]:
     prompt = run.settings["prompts"]["attributes"]
-    tokens = round(tokens_per_listing(run), 1)
+    tokens = round(run.tokens_per_listing or 0.0, 1)
     return {"prompt": prompt["id"], "hash": prompt["hash"], "f1": paper_f1(run), "tokens_per_listing": tokens}
 
 

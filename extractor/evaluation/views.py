@@ -8,14 +8,13 @@ import numpy as np
 
 from extractor.evaluation.metrics import (
     Cell,
-    GoldRecord,
     Measure,
     Protocol,
-    Values,
     judged_cells,
     sums_by_record,
 )
 from extractor.evaluation.statistics import Array, Scores, SumsArray, resampled, scores_of
+from extractor.gold import GoldRecord, Values
 
 # Name of a view -> cells that count, and how a value is matched.
 VIEWS: Mapping[str, tuple[Protocol, Measure]] = {

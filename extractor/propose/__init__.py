@@ -16,7 +16,7 @@ from extractor.calibrate import Calibration
 from extractor.errors import ConfigError
 from extractor.records import Proposal
 
-__all__ = ["Ask", "Proposer", "open_proposer"]
+__all__ = ["Ask", "Proposer", "open_proposer", "proposer_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,23 @@ class Proposer(Protocol):
         """Attribute -> Proposal for each listing, in order."""
 
 
+def proposer_folder(folder: Path | None = None) -> Path:
+    """Where a proposer's files are; None: of the shipped one. ConfigError when they are not there."""
+    folder = folder or Path(str(files("extractor") / "models" / "proposer"))
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"{folder}: no proposer there; give a folder with config.json, or --policy decode-all"
+        )
+    return folder
+
+
 def open_proposer(folder: Path | None = None) -> Proposer:
     """Load a proposer; None: the one shipped with the package.
 
     Raises:
         ConfigError: there is none, its files are broken, or torch and transformers are missing.
     """
-    folder = folder or Path(str(files("extractor") / "models" / "proposer"))
-    if not (folder / "config.json").is_file():
-        raise ConfigError(
-            f"{folder}: no proposer there; give a folder with config.json, or --policy decode-all"
-        )
+    folder = proposer_folder(folder)
     try:
         from extractor.propose.encoder_model import EncoderProposer
     except ImportError as error:
