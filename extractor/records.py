@@ -188,6 +188,11 @@ class Usage:
     proposed: int = 0
     decoded: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """All of it but the seconds."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "latency_s"}
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from extractor.config import ExtractorConfig, RunConfig
-from extractor.engines import Engine, ModelInfo, load_model_info, open_engine
+from extractor.engines import Engine, ModelInfo, describe_engine, open_engine
 from extractor.engines.lazy import open_lazily
 from extractor.errors import ConfigError, FeedError
 from extractor.journal import Journal, Summary
@@ -32,9 +32,6 @@ from extractor.versions import versions
 
 if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
-
-# With the embedded model and the shipped proposer; chosen on validation (eval/LOG.md).
-SHIPPED_POLICY: Policy = "propose-only"
 
 T = TypeVar("T")
 
@@ -156,26 +153,38 @@ def _shots(config: ExtractorConfig, template: PromptTemplate) -> int:
 
 def open_named_engine(config: ExtractorConfig) -> Engine:
     """The engine that the settings name."""
-    if config.demonstrations and not config.prompt and _is_embedded(config):
-        # Known before the model is loaded: its own prompt is a text, which shows no demonstrations.
-        _shots(config, load_prompt(load_model_info().prompts["attributes"], prompts_folder()))
+    _, model = describe_engine(config.engine, model=config.model, base_url=config.base_url)
+    if config.demonstrations and not config.prompt and "attributes" in model.prompts:
+        # Known before the model is loaded: a model's own prompt is a text, which shows no demonstrations.
+        _shots(config, load_prompt(model.prompts["attributes"], prompts_folder()))
     # A proposer that decides alone leaves categories at most to the model, and often not even these.
-    opener = open_lazily if policy_of(config) == "propose-only" else open_engine
+    opener = open_lazily if _policy_of(config, model) == "propose-only" else open_engine
     return opener(config.engine, model=config.model, base_url=config.base_url)
 
 
-def policy_of(config: ExtractorConfig) -> Policy:
-    """The policy that is stated, else the shipped pair's, else that of a model without a proposer."""
-    return config.policy or (SHIPPED_POLICY if _is_embedded(config) else "decode-all")
+def _policy_of(config: ExtractorConfig, model: ModelInfo) -> Policy:
+    prompted = bool(config.prompt or config.demonstrations or config.votes > 1)
+    return choose_policy(config.policy, model, prompted=prompted)
 
 
-def open_named_proposer(config: ExtractorConfig) -> Proposer | None:
-    """The proposer that the settings name; None when they leave everything to the language model."""
-    if policy_of(config) != "decode-all":
-        return open_proposer(config.proposer)
-    if config.proposer:
+def choose_policy(stated: Policy | None, model: ModelInfo, *, prompted: bool) -> Policy:
+    """The policy that is stated, else the model's own; what only a language model heeds is meant for one.
+
+    Args:
+        stated: None: not at all.
+        model: Which has a policy of its own.
+        prompted: A prompt, demonstrations or votes are asked for.
+    """
+    return stated or ("decode-all" if prompted else model.policy)
+
+
+def proposer_for(policy: Policy, folder: Path | None) -> Proposer | None:
+    """The proposer that a policy needs, from a folder or the shipped one; None when it needs none."""
+    if policy != "decode-all":
+        return open_proposer(folder)
+    if folder:
         raise ConfigError(
-            f"{config.proposer}: policy decode-all asks no proposer; take --policy propose-only or cascade"
+            f"{folder}: policy decode-all asks no proposer; take --policy propose-only or cascade"
         )
     return None
 
@@ -183,6 +192,7 @@ def open_named_proposer(config: ExtractorConfig) -> Proposer | None:
 def assemble(config: ExtractorConfig, files: Files, engine: Engine) -> Extractor:
     """What extracts as the settings say."""
     prompts = load_prompts(prompt_ids(engine, config.prompt), engine.model)
+    policy = _policy_of(config, engine.model)
     return Extractor(
         engine=engine,
         store=files.store,
@@ -194,14 +204,9 @@ def assemble(config: ExtractorConfig, files: Files, engine: Engine) -> Extractor
         demonstrations=files.demonstrations,
         shots=_shots(config, prompts["attributes"]),
         votes=config.votes,
-        proposer=open_named_proposer(config),
-        policy=policy_of(config),
+        proposer=proposer_for(policy, config.proposer),
+        policy=policy,
     )
-
-
-def _is_embedded(config: ExtractorConfig) -> bool:
-    """Whether the model is the one that comes with the package."""
-    return config.model is None and config.base_url is None and config.engine not in ("server", "scripted")
 
 
 def load_prompts(

@@ -300,7 +300,7 @@ def model(tmp_path: Path) -> ModelInfo:
 
 def test_a_calibration_travels_with_its_model(model: ModelInfo) -> None:
     calibration = Calibration({"span/title": CURVE}, ("oamine",))
-    path = keep(calibration, model)
+    path = keep(calibration, Path(model.source))
     loaded = load_model_info(model.source)
     assert (model.calibration, loaded.calibration) == (UNCALIBRATED, calibration)
     assert loaded.prompts == PROMPTS
@@ -385,7 +385,7 @@ def first_confidence(data: Path, out: Path, engine: ScriptedEngine, *, calibrate
 
 def test_calibration_is_applied_unless_it_is_not_wanted(tmp_path: Path, data: Path, model: ModelInfo) -> None:
     assert first_confidence(data, tmp_path / "without", guessing(model)) == 0.9
-    keep(Calibration({"span/title": Curve((0.9,), (0.5,))}), model)
+    keep(Calibration({"span/title": Curve((0.9,), (0.5,))}), Path(model.source))
     engine = guessing(load_model_info(model.source))
     assert first_confidence(data, tmp_path / "with", engine) == 0.5
     assert first_confidence(data, tmp_path / "raw", engine, calibrated=False) == 0.9
@@ -443,5 +443,5 @@ def test_a_model_without_a_folder_cannot_keep_a_calibration(
 ) -> None:
     ended = command(*arguments, "--out", tmp_path / "out")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "answers.jsonl: no model folder to keep a calibration in" in ended.err
+    assert "no model folder to keep a calibration in" in ended.err
     assert not (tmp_path / "out").exists()

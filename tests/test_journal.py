@@ -52,7 +52,7 @@ def outcome(record: Record) -> Outcome:
         return Outcome(*ids, "", "", CategoryChoice("unknown", (), 0.0), rejections=(rejection,))
     value = AttributeValue("kind", "TV", "tv", None, Span(5, 7), "title", "span", 0.9)
     category = CategoryChoice("tvs", ("Electronics", "TVs"), 0.8)
-    usage = Usage(prompt_tokens=10, cached_tokens=4, output_tokens=3)
+    usage = Usage(prompt_tokens=10, cached_tokens=4, output_tokens=3, proposed=2, decoded=1)
     feed, made_by = {"brand": "Sony"}, MadeBy(prompt="attributes@v1")
     return Outcome(*ids, record.title, "", category, (value,), feed=feed, usage=usage, made_by=made_by)
 
@@ -104,7 +104,10 @@ def test_every_record_of_the_feed_is_accounted_for(tmp_path: Path) -> None:
         duplicates=3,
         seconds=0.0,
         products_per_s=0.0,
-        usage={"prompt_tokens": 240, "cached_tokens": 96, "output_tokens": 72},
+        usage={
+            **{"prompt_tokens": 240, "cached_tokens": 96, "output_tokens": 72},
+            **{"proposed": 48, "decoded": 24},
+        },
         run_dir="",
     )
     assert json.loads((tmp_path / "run1/summary.json").read_text())["rejections"] == summary.rejections

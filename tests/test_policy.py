@@ -25,7 +25,7 @@ def proposal(absent: float, *spans: tuple[Span, float]) -> Proposal:
 
 
 SURE_BRAND = proposal(0.02, (ACME, 0.95))
-OPEN_COLOR = proposal(0.3, (RED_SHOE, 0.3), (RED, 0.2), (RED_AGAIN, 0.2))
+OPEN_COLOR = proposal(0.1, (RED_SHOE, 0.3), (RED, 0.25), (RED_AGAIN, 0.25))
 
 
 def one_attribute(attribute: Attribute) -> CategorySchema:
@@ -35,7 +35,7 @@ def one_attribute(attribute: Attribute) -> CategorySchema:
 def test_the_proposer_alone_takes_the_likeliest_surface_wherever_it_stands() -> None:
     decision = settle(SCHEMA, TEXT, {"brand": SURE_BRAND, "color": OPEN_COLOR}, "propose-only")
     assert decision == Decision(
-        settled=(Settled("brand", "Acme", ACME, 0.95), Settled("color", "Red", RED, 0.4)), cells=2
+        settled=(Settled("brand", "Acme", ACME, 0.95), Settled("color", "Red", RED, 0.5)), cells=2
     )
 
 
@@ -44,7 +44,7 @@ def test_a_cascade_leaves_open_what_the_proposer_is_not_sure_of() -> None:
     assert decision == Decision(
         settled=(Settled("brand", "Acme", ACME, 0.95),),
         open=("color",),
-        offered={"color": {"Red": 0.4, "Red Shoe": 0.3}},
+        offered={"color": {"Red": 0.5, "Red Shoe": 0.3}},
         cells=1,
     )
 
@@ -66,7 +66,7 @@ def test_an_unlikely_value_is_not_taken() -> None:
 def test_a_choice_is_as_likely_as_the_spans_that_its_evidence_is_in() -> None:
     color = Attribute("color", title="Color", description="", how="choice", enum=("red", "blue"))
     decision = settle(one_attribute(color), TEXT, {"color": OPEN_COLOR}, "propose-only")
-    assert decision.settled == (Settled("color", "red", RED, 0.5),)
+    assert decision.settled == (Settled("color", "red", RED, 0.55),)
 
 
 def test_a_number_is_one_that_the_text_writes() -> None:

@@ -105,7 +105,14 @@ def compare(engine: Engine, feed: str, limit: int, batch_size: int, rounds: int)
 
 def timed_run(engine: Engine, feed: str, limit: int, batch_size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        config = RunConfig(feeds=(feed,), out=Path(folder) / "run", limit=limit, batch_size=batch_size)
+        config = RunConfig(
+            feeds=(feed,),
+            out=Path(folder) / "run",
+            limit=limit,
+            batch_size=batch_size,
+            # All is to be asked of the engine.
+            policy="decode-all",
+        )
         started = time.perf_counter()
         run(config, engine=engine)
         return time.perf_counter() - started

@@ -81,7 +81,6 @@ def run(
     from extractor.engines.lazy import open_lazily
     from extractor.evaluation.suite import run_suite
     from extractor.evaluation.suite_file import load_suite
-    from extractor.run import open_named_proposer, policy_of
 
     loaded = load_suite(suites, suite)
     config = extractor_config(
@@ -100,8 +99,8 @@ def run(
             demonstrations=demonstrations,
             votes=votes,
             calibrated=calibration,
-            policy=policy_of(config),
-            proposer=open_named_proposer(config),
+            policy=config.policy,
+            proposer=proposer,
             progress=show,
         )
     _print_run(scores, as_json=json)
@@ -163,7 +162,8 @@ def calibrate(
     from extractor.engines.cached import open_cached
     from extractor.evaluation.fit_calibration import fit_calibration, keep, notes_file
     from extractor.evaluation.suite_file import load_suite
-    from extractor.run import open_named_proposer, policy_of
+    from extractor.propose import proposer_folder
+    from extractor.run import choose_policy
 
     config = extractor_config({"policy": policy, "proposer": proposer, "engine": engine, "model": model})
     loaded = [load_suite(suites, name) for name in dict.fromkeys(suites_)]
@@ -172,22 +172,29 @@ def calibrate(
         nullcontext(out) if out else TemporaryDirectory() as folder,
         progress_bar(None) as show,
     ):
-        pointing = open_named_proposer(config)
-        calibrated = pointing or opened.model
+        chosen = choose_policy(config.policy, opened.model, prompted=False)
+        name, kept_in = opened.model.id, Path(opened.model.source)
+        if chosen != "decode-all":
+            kept_in = proposer_folder(proposer)
+            name = kept_in.name
         if not dry_run:
-            notes_file(calibrated)
+            notes_file(kept_in)
         fitted = fit_calibration(
             loaded,
             data,
             Path(folder),
             opened,
-            policy=policy_of(config),
-            proposer=pointing,
+            policy=chosen,
+            proposer=proposer,
             held_out_only=held_out,
             progress=show,
         )
-        written = None if dry_run else keep(fitted.calibration, calibrated)
-    report = {"model": calibrated.id, **fitted.to_json(), "written": str(written) if written else None}
+        written = None if dry_run else keep(fitted.calibration, kept_in)
+    report = {
+        "model": name,
+        **fitted.to_json(),
+        "written": str(written) if written else None,
+    }
     if json:
         print_json(report)
     else:

@@ -98,16 +98,13 @@ def _run_folder(
     """The given run, or a new one; without kept answers, for they may be those of another day's engine."""
     from tempfile import TemporaryDirectory
 
-    from extractor.config import extractor_config
     from extractor.engines.lazy import open_lazily
     from extractor.evaluation.suite import run_suite
     from extractor.evaluation.suite_file import load_suite
-    from extractor.run import open_named_proposer, policy_of
 
     if run:
         yield run
         return
-    config = extractor_config({"engine": engine, "model": model, "base_url": base_url})
     loaded = load_suite(suites, suite)
     with TemporaryDirectory() as folder, progress_bar(None) as show:
         run_suite(
@@ -115,8 +112,6 @@ def _run_folder(
             data,
             Path(folder) / suite,
             lambda: open_lazily(engine, model=model, base_url=base_url),
-            policy=policy_of(config),
-            proposer=open_named_proposer(config),
             progress=show,
         )
         yield Path(folder) / suite

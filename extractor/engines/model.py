@@ -1,8 +1,9 @@
 """What a model says about itself on disk: a folder or a Hugging Face id goes in, a ModelInfo comes out.
 
 Reads config.json (context length) and extractor.json (`{"prompts": {"attributes": "attributes@embedded-v1"},
-"calibration": {...}}`: the prompts that a model was trained with, and how right it is at which confidence), and
-hashes the files that shape its answers. It loads no weights and does not know which engine will.
+"calibration": {...}, "policy": "propose-only"}`: the prompts that a model was trained with, how right it is at which
+confidence, and who decides values beside it), and hashes the files that shape its answers. It loads no weights and
+does not know which engine will.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from extractor.calibrate import MODEL_NOTES, UNCALIBRATED, Calibration, read_calibration
 from extractor.datafile import hash_folder
 from extractor.errors import ConfigError
+from extractor.records import Policy
 
 # Where nothing says how long a prompt may be.
 UNKNOWN_CONTEXT_TOKENS = 4096
@@ -38,6 +40,8 @@ class ModelInfo:
     source: str = ""
     # How right it is at which confidence; without curves for a model that nobody calibrated.
     calibration: Calibration = UNCALIBRATED
+    # Who decides values where nobody says so.
+    policy: Policy = "decode-all"
     # False: its folder has no chat template, so that it reads text prompts only.
     chat: bool = True
 
@@ -86,6 +90,7 @@ def _read_folder(folder: Path) -> ModelInfo:
         prompts=_prompts(ours, folder),
         source=str(folder),
         calibration=read_calibration(folder),
+        policy=_policy(ours, folder),
         chat=_has_chat_template(folder),
     )
 
@@ -144,6 +149,13 @@ def read_ours(folder: Path) -> dict[str, Any]:
     """What this package wrote down about the model; empty for one that it does not know."""
     path = folder / MODEL_NOTES
     return _read_json(path) if path.is_file() else {}
+
+
+def _policy(ours: Mapping[str, Any], folder: Path) -> Policy:
+    policy = ours.get("policy", "decode-all")
+    if policy not in get_args(Policy):
+        raise ConfigError(f'{folder / MODEL_NOTES}: "policy" must be one of {", ".join(get_args(Policy))}')
+    return cast(Policy, policy)
 
 
 def _prompts(ours: Mapping[str, Any], folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.calibrate import MODEL_NOTES, Calibration
-from extractor.engines import Engine, ModelInfo
+from extractor.engines import Engine
 from extractor.engines.lazy import LentEngine
 from extractor.engines.model import read_ours
 from extractor.errors import ConfigError
@@ -34,7 +34,6 @@ from extractor.evaluation.suite_file import Suite
 from extractor.gold import GoldRecord, read_gold
 from extractor.journal import sink_errors
 from extractor.journal.files import write_json
-from extractor.propose import Proposer
 from extractor.records import Policy
 from extractor.run import Progress
 from extractor.split import held_out
@@ -68,7 +67,7 @@ def fit_calibration(
     engine: Engine,
     *,
     policy: Policy = "decode-all",
-    proposer: Proposer | None = None,
+    proposer: Path | None = None,
     held_out_only: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Fitted:
@@ -80,7 +79,7 @@ def fit_calibration(
         out: Gets the listings and an eval run folder for every suite.
         engine: Runs the model to calibrate; stays open.
         policy: Who decides values: it is their confidence that is calibrated.
-        proposer: The one to calibrate, unless the policy is "decode-all".
+        proposer: Folder of the one to calibrate, unless the policy is "decode-all"; None: the shipped one.
         held_out_only: The model was not trained on the held-out tenth: fit on nothing else.
         progress: Called after every engine call.
 
@@ -110,19 +109,18 @@ def fit_calibration(
     return Fitted(calibration, raw, _by_suite(cross_calibrated(values), raw))
 
 
-def notes_file(model: ModelInfo | Proposer) -> Path:
+def notes_file(folder: Path) -> Path:
     """Where a model's calibration is kept; ConfigError when it has no folder that can be written to."""
-    folder = Path(model.source)
-    if not model.source or not folder.is_dir():
-        raise ConfigError(f"{model.id}: no model folder to keep a calibration in; give one with --model")
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"{folder}: no model folder to keep a calibration in; give one with --model")
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"{folder}: cannot be written to; copy the model and name the copy")
     return folder / MODEL_NOTES
 
 
-def keep(calibration: Calibration, model: ModelInfo | Proposer) -> Path:
+def keep(calibration: Calibration, folder: Path) -> Path:
     """Write a calibration down with its model, in place of the one it has; returns the file."""
-    path = notes_file(model)
+    path = notes_file(folder)
     content = read_ours(path.parent)
     with sink_errors(path):
         write_json(path, {**content, "calibration": calibration.to_json()})

@@ -25,10 +25,9 @@ from extractor.journal import Journal
 from extractor.normalize import load_units
 from extractor.pipeline import Extractor, prompt_ids
 from extractor.prompt import PromptTemplate, folder_of, shots
-from extractor.propose import Proposer
 from extractor.records import Policy, Product
 from extractor.route import Candidate
-from extractor.run import Progress, batched, load_prompts
+from extractor.run import Progress, batched, choose_policy, load_prompts, proposer_for
 from extractor.schema import CategoryNode, CategorySchema, default_folder
 from extractor.versions import versions
 
@@ -70,8 +69,8 @@ def run_suite(
     demonstrations: int | None = None,
     votes: int = 1,
     calibrated: bool = True,
-    policy: Policy = "decode-all",
-    proposer: Proposer | None = None,
+    policy: Policy | None = None,
+    proposer: Path | None = None,
     own_prompts: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -90,8 +89,8 @@ def run_suite(
             prompt says, where the suite has any.
         votes: Ask so often about each listing: 1, 3, 5, 7 or 9.
         calibrated: False: confidence as the model has it.
-        policy: Who decides values.
-        proposer: Points at them, unless the policy is "decode-all".
+        policy: Who decides values; None: as the model says, see `run.choose_policy`.
+        proposer: Folder of the span proposer; None: the shipped one.
         own_prompts: Folder of prompts that go before the shipped ones.
         progress: Called after every engine call.
 
@@ -107,6 +106,8 @@ def run_suite(
     with closing(open_engine()) as engine:
         prompts = load_prompts(prompt_ids(engine, prompt), engine.model, own_prompts)
         pool, number = _demonstrations(suite, data, material, prompts["attributes"], demonstrations, seed)
+        prompted = bool(prompt or number or votes > 1)
+        chosen_policy = choose_policy(policy, engine.model, prompted=prompted)
         given = Given(material)
         extractor = Extractor(
             engine=engine,
@@ -118,8 +119,8 @@ def run_suite(
             shots=number,
             votes=votes,
             calibrated=calibrated,
-            proposer=proposer,
-            policy=policy,
+            proposer=proposer_for(chosen_policy, proposer),
+            policy=chosen_policy,
         )
         chosen = {
             "sample": sample,
@@ -127,7 +128,7 @@ def run_suite(
             "demonstrations": pool.identity(number) if pool else None,
             "votes": votes,
             "calibrated": calibrated,
-            "policy": policy,
+            "policy": chosen_policy,
         }
         settings = {**_settings(extractor, own_prompts), **chosen}
         _extract(suite, material, out, extractor, chosen, settings, progress)

@@ -67,6 +67,8 @@ class Pairing:
             folder,
             lambda: LentEngine(engine),
             prompt=prompt,
+            # A prompt shows in what the model alone makes of it.
+            policy="decode-all",
             sample=self.sample,
             seed=self.seed,
             own_prompts=self.prompts,

@@ -189,11 +189,7 @@ class Journal:
             duplicates=self._index.repeats(),
             seconds=round(seconds, 3),
             products_per_s=round(tally.outcomes / seconds, 2) if seconds else 0.0,
-            usage={
-                "prompt_tokens": tally.usage.prompt_tokens,
-                "cached_tokens": tally.usage.cached_tokens,
-                "output_tokens": tally.usage.output_tokens,
-            },
+            usage=tally.usage.counts,
             run_dir=str(self.folder),
         )
 

@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import IO, TYPE_CHECKING, Any
 
 from extractor.journal.files import BATCH_OUTCOMES, batched
-from extractor.records import MadeBy
+from extractor.records import MadeBy, Usage
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,7 +40,7 @@ def _table_schema() -> pyarrow.Schema:
     text, number, real = pa.string(), pa.int64(), pa.float64()
     value = dict.fromkeys(("attribute", "surface", "canonical", "unit"), text)
     value |= {"span": pa.list_(number), "source": text, "how": text, "confidence": real}
-    usage = dict.fromkeys(("prompt_tokens", "cached_tokens", "output_tokens"), number) | {"latency_s": real}
+    usage = dict.fromkeys(Usage().counts, number) | {"latency_s": real}
     columns = {
         **dict.fromkeys(("product_id", "content_hash", "where", "title", "description"), text),
         "category": struct(id=text, path=pa.list_(text), confidence=real),
