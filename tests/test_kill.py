@@ -262,8 +262,11 @@ DEMO = Path(str(files("extractor") / "demo" / "feed.jsonl"))
 
 def session(out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "extractor", "run", str(DEMO), "--out", str(out), "--engine", "vllm"]
+    # Proposer and language model both have a say.
     return subprocess.Popen(
-        [*command, "--batch-size", "8"], stderr=subprocess.DEVNULL, start_new_session=True
+        [*command, "--policy", "cascade", "--batch-size", "8"],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 

@@ -116,3 +116,11 @@ def test_packed_weights_are_small_and_nearly_the_same(folder: Path) -> None:
     for name, value in weights.items():
         largest = value.abs().max()
         assert (restored[name].float() - value).abs().max() <= 0.01 * largest, name
+
+
+def test_the_shipped_proposer_points_at_brand_and_color() -> None:
+    text = "Kestrel Bay Men's T-Shirt, Heather Grey, Large"
+    [found] = open_proposer().propose([Ask(("brand", "color", "capacity"), "T-shirts", text)])
+    best = {name: proposal.spans[0].span.slice(text) for name, proposal in found.items() if proposal.spans}
+    assert (best["brand"], best["color"]) == ("Kestrel Bay", "Heather Grey")
+    assert found["capacity"].absent > 0.9
