@@ -22,7 +22,7 @@ from extractor.normalize import Units, load_units
 from extractor.pipeline import Extractor, attributes_prompt, prompt_ids
 from extractor.prompt import PromptTemplate, folder_of, load_prompt, shots
 from extractor.prompt import default_folder as prompts_folder
-from extractor.propose import Proposer, open_proposer
+from extractor.propose import Proposer, open_proposer, proposer_folder
 from extractor.read import check_feeds, read_feeds
 from extractor.records import Outcome, Policy, Product, Unreadable
 from extractor.route import Router
@@ -157,8 +157,10 @@ def open_named_engine(config: ExtractorConfig) -> Engine:
     if config.demonstrations and not config.prompt and "attributes" in model.prompts:
         # Known before the model is loaded: a model's own prompt is a text, which shows no demonstrations.
         _shots(config, load_prompt(model.prompts["attributes"], prompts_folder()))
+    policy = _policy_of(config, model)
+    _find_proposer(policy, config.proposer)
     # A proposer that decides alone leaves categories at most to the model, and often not even these.
-    opener = open_lazily if _policy_of(config, model) == "propose-only" else open_engine
+    opener = open_lazily if policy == "propose-only" else open_engine
     return opener(config.engine, model=config.model, base_url=config.base_url)
 
 
@@ -180,8 +182,13 @@ def choose_policy(stated: Policy | None, model: ModelInfo, *, prompted: bool) ->
 
 def proposer_for(policy: Policy, folder: Path | None) -> Proposer | None:
     """The proposer that a policy needs, from a folder or the shipped one; None when it needs none."""
+    found = _find_proposer(policy, folder)
+    return open_proposer(found) if found else None
+
+
+def _find_proposer(policy: Policy, folder: Path | None) -> Path | None:
     if policy != "decode-all":
-        return open_proposer(folder)
+        return proposer_folder(folder)
     if folder:
         raise ConfigError(
             f"{folder}: policy decode-all asks no proposer; take --policy propose-only or cascade"

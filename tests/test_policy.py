@@ -10,9 +10,13 @@ from strategies import texts
 
 from extractor.attribute import Attribute
 from extractor.calibrate import UNCALIBRATED
+from extractor.config import extractor_config
+from extractor.engines import ModelInfo
+from extractor.errors import ConfigError
 from extractor.policy import SURE, TAKE, Decision, Settled, agreed, reduced, settle
 from extractor.propose import Ask
 from extractor.records import AttributeValue, Policy, Product, Proposal, ScoredSpan, Span
+from extractor.run import choose_policy, open_named_engine
 from extractor.schema import CategorySchema, SchemaStore, default_folder, schema_from_names
 
 TEXT = "Acme Red Shoe, Red"
@@ -186,3 +190,32 @@ def test_in_a_cascade_the_language_model_chooses_among_the_proposed_spans() -> N
     [request] = engine.calls
     assert list(request.constraint.json_schema["properties"]) == ["color"]
     assert outcome.usage.decoded == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"policy": "propose-only", "proposer": "/nowhere"}, "no proposer there"),
+        ({"policy": "decode-all", "proposer": "/nowhere"}, "asks no proposer"),
+    ],
+)
+def test_a_proposer_that_is_not_there_or_not_asked_is_told_before_a_model_is_loaded(
+    options: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        open_named_engine(extractor_config(options))
+
+
+@pytest.mark.parametrize(
+    ("stated", "prompted", "chosen"),
+    [
+        (None, False, "propose-only"),
+        (None, True, "decode-all"),
+        ("cascade", True, "cascade"),
+    ],
+)
+def test_what_only_a_language_model_heeds_is_meant_for_one(
+    stated: Policy | None, prompted: bool, chosen: Policy
+) -> None:
+    model = ModelInfo("m", "h", 4096, policy="propose-only")
+    assert choose_policy(stated, model, prompted=prompted) == chosen
