@@ -152,7 +152,11 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> No
     feed, out = write_jsonl(tmp_path / "feed.jsonl", rows), tmp_path / "run"
     arguments = ("run", feed, "--out", out, "--engine", "scripted", "--batch-size", 1)
     process = subprocess.Popen(
-        [sys.executable, "-m", "extractor", *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "extractor", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in a shell's background ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_lines(out / "outcomes.jsonl", process, lines=5)
     process.send_signal(signal.SIGINT)
