@@ -28,6 +28,7 @@ corpus = ["train.jsonl.gz"]
 [train]
 seed = 1
 steps = {steps}
+leave_out = {leave_out}
 batch_tokens = 400
 encoder_rate = 1e-3
 head_rate = 3e-3
@@ -61,9 +62,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def trainer(data: Path, out: str, *, steps: int = 60) -> Trainer:
+def trainer(data: Path, out: str, *, steps: int = 60, leave_out: str = "[]") -> Trainer:
     encoder = build_tiny_encoder(data / "pretrained")
-    (data / "recipe.toml").write_text(RECIPE.format(steps=steps, encoder=encoder))
+    (data / "recipe.toml").write_text(RECIPE.format(steps=steps, encoder=encoder, leave_out=leave_out))
     return Trainer(load_recipe(data / "recipe.toml"), data, data / out)
 
 
@@ -97,7 +98,7 @@ def test_a_folder_of_another_recipe_is_left_alone(data: Path) -> None:
 
 
 def test_a_missing_encoder_is_told(data: Path) -> None:
-    (data / "recipe.toml").write_text(RECIPE.format(steps=1, encoder="no_such_package"))
+    (data / "recipe.toml").write_text(RECIPE.format(steps=1, encoder="no_such_package", leave_out="[]"))
     with pytest.raises(ConfigError, match="pip install no-such-package"):
         Trainer(load_recipe(data / "recipe.toml"), data, data / "out")
 
@@ -167,3 +168,10 @@ def test_test_titles_are_not_trained_on(data: Path) -> None:
         file.write(json.dumps({"id": "t", "title": "acme shoe 1 RED"}) + "\n")
     run = trainer(data, "out")
     assert run.questions.left_out == {"train.jsonl.gz": 1}
+
+
+def test_what_is_left_out_is_never_shown(data: Path) -> None:
+    questions = trainer(data, "out", leave_out='["color"]').questions
+    rng = random.Random(0)
+    asked = {name for _ in range(50) for name in questions.draw(rng).answers}
+    assert asked == {"Brand", "Size"}

@@ -9,6 +9,7 @@ vLLM runs the model in a process of its own, started afresh: a script that opens
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -38,6 +39,7 @@ LOGPROBS_MODE = "processed_logprobs"
 MAX_LOGPROBS = 1
 
 _LOOK_S = 1.0
+_TORCH_LIBRARY = "torch._library"
 
 
 def environment(given: Mapping[str, str], *, local: bool, log_level: str = "ERROR") -> dict[str, str]:
@@ -53,6 +55,8 @@ def environment(given: Mapping[str, str], *, local: bool, log_level: str = "ERRO
         "OMP_NUM_THREADS": str(_usable_cores()),
         "VLLM_LOGGING_LEVEL": log_level,
         "TORCH_CPP_LOG_LEVEL": "ERROR",
+        # At every start torch would say that there is no Triton, which a CPU has no use for.
+        "TORCH_LOGS": f"-{_TORCH_LIBRARY}",
         # Its processes warn of what users can do nothing about (leaked semaphores, deprecations inside torch).
         "PYTHONWARNINGS": "ignore",
         "VLLM_NO_USAGE_STATS": "1",
@@ -81,6 +85,8 @@ def open_with(settings: EngineSettings) -> VllmEngine:
     model = describe(settings)
     # Before the import: vLLM reads most of them only once.
     os.environ.update(environment(os.environ, local=Path(model.source).is_dir()))
+    # Where torch is loaded already, the environment comes too late.
+    logging.getLogger(_TORCH_LIBRARY).setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore"):
         import vllm
 

@@ -71,6 +71,8 @@ class TrainRecipe(_Strict):
     average: float = 0.998
     max_tokens: int = 384
     checkpoint_every: int = 200
+    # Categories and attributes that are never shown, to measure what becomes of new ones.
+    leave_out: list[str] = []
     # Also the held-out tenth of every gold source is trained on: for the last run, when nothing is chosen any more.
     everything: bool = False
 
@@ -166,6 +168,7 @@ class Questions:
     def __init__(self, recipe: Recipe, data: Path) -> None:
         titles = TestTitles.load(data / "eval" / "attributes")
         self.recipe = recipe
+        self._without = {plain_name(name) for name in recipe.train.leave_out}
         # Records left out because a test title is like theirs, by source.
         self.left_out: dict[str, int] = {}
         self.sources: list[Source | Synthesizer] = []
@@ -177,20 +180,36 @@ class Questions:
             clean = titles.keep_out(rows)
             self.left_out[spec.path] = len(rows) - len(clean)
             kept = [row for row in clean if recipe.train.everything or not held_out(row["id"])]
-            records = READERS[spec.kind](kept, max_chars=spec.max_chars)
+            records = list(map(self._shown, READERS[spec.kind](kept, max_chars=spec.max_chars)))
             self.sources.append(Source(spec.kind, records, values_of(records)))
         self._weights = [spec.weight for spec in recipe.sources]
+
+    def _shown(self, record: Record) -> Record:
+        """Without what the recipe leaves out."""
+        if plain_name(record.category) in self._without:
+            return Record(record.text, record.category, {})
+        labels = {name: forms for name, forms in record.labels.items() if self._shows(name)}
+        return Record(record.text, record.category, labels, tuple(filter(self._shows, record.unjudged)))
+
+    def _shows(self, name: str) -> bool:
+        return plain_name(name) not in self._without
 
     def draw(self, rng: random.Random) -> Question:
         k = rng.choices(range(len(self.sources)), self._weights)[0]
         source, spec = self.sources[k], self.recipe.sources[k]
         if isinstance(source, Synthesizer):
             example = source.draw(rng)
-            return Question(example.category, example.text, _answers(example.names, example.answer))
+            made = Record(example.text, example.category, _answers(example.names, example.answer))
+            return Question(made.category, made.text, self._shown(made).labels)
         record = rng.choice(source.records)
         if spec.swap and rng.random() < 0.7:
             record = swap_values(record, source.values, rng, spec.swap)
         return ask(record, rng, unjudged=spec.unjudged)
+
+
+def plain_name(name: str) -> str:
+    """Without case and underscores: "item_form" is "Item form"."""
+    return name.replace("_", " ").casefold()
 
 
 def _answers(names: Sequence[str], answer: Any) -> dict[str, tuple[str, ...] | None]:
