@@ -73,7 +73,7 @@ def ask(question: Question, template: PromptTemplate, limits: Limits) -> Asked:
         if length == shortest:
             return _refused(product, f"title of {shortest:,} characters; {room:,} tokens fit")
         # Less text makes both the prompt and the longest answer shorter; a tenth at least, so that it ends.
-        length = max(shortest, _word_end(product.text, int(length * min(room / used, 0.9))))
+        length = max(shortest, word_end(product.text, int(length * min(room / used, 0.9))))
     cut = f"read {length:,} of {len(product.text):,} characters; {room:,} tokens fit"
     rejections = (_rejection(product, Reason.TEXT_CUT, cut),) if length < len(product.text) else ()
     return Asked(attempt.requests(shown), length, rejections)
@@ -142,7 +142,7 @@ def _rejection(product: Product, reason: Reason, detail: str) -> Rejection:
     return Rejection(product.id, None, reason, detail)
 
 
-def _word_end(text: str, length: int) -> int:
+def word_end(text: str, length: int) -> int:
     """Where to cut a text that has to become at most so long: half a word would be taken for a value."""
     ends = range(length, max(0, length - WORD_CHARACTERS), -1)
     return next((end for end in ends if text[end].isspace()), length)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from extractor import __version__
-from extractor.ask import Limits, Question, ask
+from extractor.ask import Limits, Question, ask, word_end
 from extractor.calibrate import UNCALIBRATED, Calibration, calibrate
 from extractor.constraint import compile_choice
 from extractor.engines import Engine, ModelInfo
@@ -53,6 +53,8 @@ if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
 
 # Characters of the text that a category choice is made from.
 ROUTE_CHARACTERS = 400
+# Characters of the text that the proposer reads: a hundred times what most listings have.
+PROPOSE_CHARACTERS = 20_000
 
 
 class Router(Protocol):
@@ -299,7 +301,13 @@ class _Draft:
 
     def to_propose(self) -> Ask:
         names = tuple(attribute.id for attribute in self.schema.attributes if attribute.how != "derived")
-        return Ask(names, self.category.path[-1] if self.category.path else "", self.product.text)
+        text = self.product.text
+        if len(text) > PROPOSE_CHARACTERS:
+            length = word_end(text, PROPOSE_CHARACTERS)
+            detail = f"the proposer read {length:,} of {len(text):,} characters"
+            self.rejections.append(Rejection(self.product.id, None, Reason.TEXT_CUT, detail))
+            text = text[:length]
+        return Ask(names, self.category.path[-1] if self.category.path else "", text)
 
     def placed(self) -> list[AttributeValue]:
         """What the proposer settled, with its place."""

@@ -15,7 +15,7 @@ from extractor.engines import ModelInfo
 from extractor.errors import ConfigError
 from extractor.policy import SURE, TAKE, Decision, Settled, agreed, reduced, settle
 from extractor.propose import Ask
-from extractor.records import AttributeValue, Policy, Product, Proposal, ScoredSpan, Span
+from extractor.records import AttributeValue, Policy, Product, Proposal, Reason, ScoredSpan, Span
 from extractor.run import choose_policy, open_named_engine
 from extractor.schema import CategorySchema, SchemaStore, default_folder, schema_from_names
 
@@ -219,3 +219,15 @@ def test_what_only_a_language_model_heeds_is_meant_for_one(
 ) -> None:
     model = ModelInfo("m", "h", 4096, policy="propose-only")
     assert choose_policy(stated, model, prompted=prompted) == chosen
+
+
+def test_of_an_endless_text_the_proposer_reads_the_beginning() -> None:
+    proposer = FixedProposer({})
+    extractor = shipped_extractor(
+        answering({}), SchemaStore(default_folder()), proposer=proposer, policy="propose-only"
+    )
+    [outcome] = extractor.extract([Product("tee", "Kestrel Bay T-Shirt", "word " * 10_000)])
+    assert [(r.reason, r.detail) for r in outcome.rejections] == [
+        (Reason.TEXT_CUT, "the proposer read 19,999 of 50,020 characters")
+    ]
+    assert len(proposer.asks[0].text) == 19_999

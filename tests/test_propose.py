@@ -95,6 +95,12 @@ def test_proposals_are_spans_of_their_own_text(proposer: EncoderProposer, texts:
             assert 0 <= proposal.absent + sum(chances) <= 1.001
 
 
+def test_a_schema_of_many_names_is_asked_some_at_a_time(proposer: EncoderProposer) -> None:
+    names = tuple(f"attribute number {n} of a large schema {'x' * n}" for n in range(60))
+    [found] = proposer.propose([Ask(names, "Shoes", TEXT)])
+    assert tuple(found) == names
+
+
 def test_a_listing_without_attributes_has_no_proposals(proposer: EncoderProposer) -> None:
     assert proposer.propose([Ask((), "", TEXT), Ask(("brand",), "", "Acme")])[0] == {}
 

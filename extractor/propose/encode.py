@@ -21,6 +21,8 @@ from extractor.chunks import BREAK, EDGELESS, chunk_bounds, classify
 
 # Token types: 0 for names and marks, then four ways to write a chunk, without and with a space before it.
 TOKEN_TYPES = 9
+# Names of attributes and categories are cut to so many word pieces.
+MAX_NAME_TOKENS = 24
 _LOWER, _TITLE, _UPPER, _MIXED = range(4)
 
 
@@ -91,10 +93,27 @@ class Encoder:
             # A chunk longer than the room is stepped over.
             first = max(first + 1, bisect_right(ends, before + room // 2))
 
-    def _head(self, names: Sequence[str], category: str) -> tuple[list[int], list[tuple[int, int]]]:
-        ids, ranges = [self._cls, *self._pieces(category), self._sep], []
+    def groups(self, names: Sequence[str], most_tokens: int) -> Iterator[list[str]]:
+        """Names in their order, so many at a time as take at most `most_tokens`; one at least."""
+        group: list[str] = []
+        used = 0
         for name in names:
-            pieces = self._pieces(name.replace("_", " "))
+            tokens = len(self._name(name)) + 1
+            if group and used + tokens > most_tokens:
+                yield group
+                group, used = [], 0
+            group.append(name)
+            used += tokens
+        if group:
+            yield group
+
+    def _name(self, name: str) -> tuple[int, ...]:
+        return self._pieces(name.replace("_", " "))[:MAX_NAME_TOKENS]
+
+    def _head(self, names: Sequence[str], category: str) -> tuple[list[int], list[tuple[int, int]]]:
+        ids, ranges = [self._cls, *self._name(category), self._sep], []
+        for name in names:
+            pieces = self._name(name)
             ranges.append((len(ids), len(ids) + len(pieces)))
             ids += [*pieces, self._sep]
         return ids, ranges

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from extractor.calibrate import read_calibration
 from extractor.datafile import hash_folder
 from extractor.errors import ConfigError
 from extractor.propose import Ask
-from extractor.propose.encode import Encoded, Encoder
+from extractor.propose.encode import MAX_NAME_TOKENS, Encoded, Encoder
 from extractor.propose.network import MAX_CHUNKS, SpanProposer, collate
 from extractor.records import Proposal, ScoredSpan, Span
 
@@ -46,21 +47,20 @@ class EncoderProposer:
 
     def propose(self, asks: Sequence[Ask]) -> list[dict[str, Proposal]]:
         """See `Proposer`. A listing without attributes has no proposals."""
-        windows = [
-            (number, window)
-            for number, ask in enumerate(asks)
-            if ask.attributes
-            for window in self._encoder.windows(
-                ask.attributes, ask.category, ask.text, max_tokens=self._max_tokens
-            )
-        ]
-        windows.sort(key=lambda numbered: len(numbered[1].ids))
+        windows = [_Window(*made) for number, ask in enumerate(asks) for made in self._windows(number, ask)]
+        windows.sort(key=lambda window: len(window.encoded.ids))
         found: list[list[dict[str, Proposal]]] = [[] for _ in asks]
         for batch in _batches(windows):
-            scored = self._score([window for _, window in batch])
-            for (number, window), (absent, columns, chances) in zip(batch, scored, strict=True):
-                found[number].append(_proposals(asks[number].attributes, window, absent, columns, chances))
-        return [_merge(parts) for parts in found]
+            scored = self._score([window.encoded for window in batch])
+            for window, (absent, columns, chances) in zip(batch, scored, strict=True):
+                found[window.listing].append(_proposals(window, absent, columns, chances))
+        return [_merge(ask.attributes, parts) for ask, parts in zip(asks, found, strict=True)]
+
+    def _windows(self, number: int, ask: Ask) -> Iterator[tuple[int, list[str], Encoded]]:
+        """The names may take half of the room; of a schema with more, some at a time are asked for."""
+        for names in self._encoder.groups(ask.attributes, self._max_tokens // 2 - 2 * MAX_NAME_TOKENS):
+            for window in self._encoder.windows(names, ask.category, ask.text, max_tokens=self._max_tokens):
+                yield number, names, window
 
     @torch.inference_mode()
     def _score(self, windows: Sequence[Encoded]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -70,36 +70,40 @@ class EncoderProposer:
         return zip(scores[..., 0].exp().cpu(), columns.cpu(), chances.exp().cpu(), strict=True)
 
 
-def _batches(windows: Sequence[tuple[int, Encoded]]) -> Iterator[Sequence[tuple[int, Encoded]]]:
+class _Window(NamedTuple):
+    listing: int
+    names: list[str]
+    encoded: Encoded
+
+
+def _batches(windows: Sequence[_Window]) -> Iterator[Sequence[_Window]]:
     """Neighbors in length; at most BATCH_TOKENS with padding, as the sizes are those of the longest."""
     end = len(windows)
     while end:
-        start = max(0, end - max(1, BATCH_TOKENS // len(windows[end - 1][1].ids)))
+        start = max(0, end - max(1, BATCH_TOKENS // len(windows[end - 1].encoded.ids)))
         yield windows[start:end]
         end = start
 
 
-def _proposals(
-    attributes: Sequence[str], window: Encoded, absent: Tensor, columns: Tensor, chances: Tensor
-) -> dict[str, Proposal]:
+def _proposals(window: _Window, absent: Tensor, columns: Tensor, chances: Tensor) -> dict[str, Proposal]:
     proposals = {}
     for attribute, none, places, shares in zip(
-        attributes, absent.tolist(), columns.tolist(), chances.tolist(), strict=False
+        window.names, absent.tolist(), columns.tolist(), chances.tolist(), strict=False
     ):
         spans = []
         for place, share in zip(places, shares, strict=True):
             first, more = divmod(place, MAX_CHUNKS)
-            if share >= _LEAST and first + more < len(window.chunks):
-                spans.append(ScoredSpan(Span(*window.span_at(first, first + more)), share))
+            if share >= _LEAST and first + more < len(window.encoded.chunks):
+                spans.append(ScoredSpan(Span(*window.encoded.span_at(first, first + more)), share))
         proposals[attribute] = Proposal(none, tuple(spans))
     return proposals
 
 
-def _merge(windows: Sequence[dict[str, Proposal]]) -> dict[str, Proposal]:
+def _merge(attributes: Sequence[str], parts: Sequence[dict[str, Proposal]]) -> dict[str, Proposal]:
     """One proposal per attribute: the window that is surest of a value is believed."""
-    if len(windows) < 2:
-        return windows[0] if windows else {}
+    if len(parts) == 1:
+        return parts[0]
     return {
-        attribute: min((window[attribute] for window in windows), key=lambda proposal: proposal.absent)
-        for attribute in windows[0]
+        name: min((part[name] for part in parts if name in part), key=lambda proposal: proposal.absent)
+        for name in attributes
     }
