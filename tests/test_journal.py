@@ -339,7 +339,9 @@ def test_a_run_keeps_its_settings(tmp_path: Path) -> None:
 def test_settings_that_json_spells_otherwise_are_the_same(tmp_path: Path) -> None:
     config = {"feeds": (Path("a.jsonl"), Path("b.jsonl")), "limit": None}
     Journal.open(tmp_path, config).close()
+    begun = json.loads((tmp_path / "run.json").read_text())
     Journal.open(tmp_path, config).close()
+    assert json.loads((tmp_path / "run.json").read_text())["run_id"] == begun["run_id"]
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

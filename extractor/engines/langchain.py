@@ -132,7 +132,7 @@ class LangChainEngine:
         schema = {name: value for name, value in constraint.json_schema.items() if name != "$schema"}
         try:
             return self._chat_model.with_structured_output({**schema, "title": "answer"}, include_raw=True)
-        except NotImplementedError:
+        except NotImplementedError:  # how langchain-core says that this chat model offers none
             self._structured = False
             return self._chat_model
 

@@ -30,8 +30,10 @@ def open_recipe(path: Path) -> tuple[int, Callable[[Path, Path, Report], Trained
         ConfigError: naming the file and what is wrong.
     """
     from extractor.training import fit, proposer
+    from extractor.training.recipe import read_table
 
-    if proposer.is_proposer(path):
+    # A proposer begins with a pretrained encoder, a language model with nothing.
+    if "encoder" in read_table(path):
         recipe = proposer.load_recipe(path)
 
         def run_proposer(data: Path, out: Path, report: Report) -> Trained:

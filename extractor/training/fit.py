@@ -11,7 +11,6 @@ import json
 import math
 import random
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy, pad
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -29,6 +27,7 @@ from extractor.prompt import embedded_attributes_prompt, embedded_route_prompt
 from extractor.split import held_out
 from extractor.training.dataset import Example, Source, draw, load_source, read_lines
 from extractor.training.masks import Marks, allowed
+from extractor.training.recipe import Strict, read_recipe
 from extractor.training.synthesize import Synthesizer
 
 END, PAD = "<|end|>", "<|pad|>"
@@ -44,18 +43,14 @@ TEXT_POSITIONS = 512
 ANSWER_STEP = 256
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TokenizerRecipe(_Strict):
+class TokenizerRecipe(Strict):
     """Byte-level BPE; `corpus` names files whose titles (and a part of the descriptions) it is fitted on."""
 
     vocab_size: int
     corpus: list[str]
 
 
-class ModelRecipe(_Strict):
+class ModelRecipe(Strict):
     """Llama shape; head size is hidden / heads."""
 
     hidden: int
@@ -65,7 +60,7 @@ class ModelRecipe(_Strict):
     context: int = 4096
 
 
-class SourceRecipe(_Strict):
+class SourceRecipe(Strict):
     """One file and how often it is drawn: `weight` at the first step, moving linearly to `final_weight`."""
 
     kind: str
@@ -78,7 +73,7 @@ class SourceRecipe(_Strict):
     swap: float = 0.0
 
 
-class TrainRecipe(_Strict):
+class TrainRecipe(Strict):
     """Steps, sizes and rates."""
 
     seed: int
@@ -95,7 +90,7 @@ class TrainRecipe(_Strict):
     log_every: int = 10
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole training run."""
 
     name: str
@@ -107,17 +102,7 @@ class Recipe(_Strict):
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe strictly. Raises ConfigError naming the file and the key."""
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}; name a recipe such as eval/recipes/embedded.toml"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return read_recipe(path, Recipe)
 
 
 # -- tokenizer ---------------------------------------------------------------------------------------------------

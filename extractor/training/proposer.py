@@ -11,7 +11,6 @@ import json
 import random
 import shutil
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from extractor.errors import ConfigError
@@ -32,17 +30,14 @@ from extractor.split import held_out
 from extractor.training.dataset import READERS, Record, Source, read_lines, swap_values, values_of
 from extractor.training.leaks import TestTitles
 from extractor.training.prune import prune
+from extractor.training.recipe import Strict, read_recipe
 from extractor.training.synthesize import Synthesizer
 
 # Listings drawn per batch, to find some of one length.
 POOL = 96
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceRecipe(_Strict):
+class SourceRecipe(Strict):
     """One file and how often it is drawn."""
 
     kind: str
@@ -56,7 +51,7 @@ class SourceRecipe(_Strict):
     unjudged: float = 0.15
 
 
-class TrainRecipe(_Strict):
+class TrainRecipe(Strict):
     """Steps, sizes and rates."""
 
     seed: int
@@ -72,12 +67,12 @@ class TrainRecipe(_Strict):
     max_tokens: int = 384
     checkpoint_every: int = 200
     # Categories and attributes that are never shown, to measure what becomes of new ones.
-    leave_out: list[str] = []
+    leave_out: tuple[str, ...] = ()
     # Also the held-out tenth of every gold source is trained on: for the last run, when nothing is chosen any more.
     everything: bool = False
 
 
-class EncoderRecipe(_Strict):
+class EncoderRecipe(Strict):
     """The pretrained encoder to begin with, and how much of its vocabulary is kept."""
 
     # Installed package with the model in its folder `model`, or a folder with config.json; BERT style.
@@ -87,7 +82,7 @@ class EncoderRecipe(_Strict):
     corpus: list[str]
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole training run."""
 
     name: str
@@ -105,25 +100,9 @@ class Question:
     answers: Mapping[str, tuple[str, ...] | None]
 
 
-def is_proposer(path: Path) -> bool:
-    """Whether a recipe is one of this module: it names an encoder to begin with."""
-    try:
-        return "encoder" in tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # load_recipe says what is wrong
-        return False
-
-
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe strictly. Raises ConfigError naming the file and the key."""
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name a recipe") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}; correct the TOML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return read_recipe(path, Recipe)
 
 
 # -- encoder -----------------------------------------------------------------------------------------------------
@@ -399,7 +378,7 @@ class Trainer:
         keep = min(self.recipe.train.average, self.step / (self.step + 10))
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep) if value.is_floating_point() else None
+                self.average[name].lerp_(value, 1 - keep)
         return float(loss.detach())
 
     def _save(self) -> None:
