@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -388,8 +388,3 @@ def clean_text(text: str) -> str:
 def with_confidence(value: AttributeValue, confidence: float) -> AttributeValue:
     """The same value with another confidence, clamped to 0..1."""
     return replace(value, confidence=min(1.0, max(0.0, confidence)))
-
-
-def total_usage(completions: Sequence[Completion]) -> Usage:
-    """Sum over several calls for one product."""
-    return sum((c.usage for c in completions), Usage())

@@ -1,7 +1,8 @@
 """Data to weights: a decoder-only model of our own from scratch, and a span proposer from a pretrained encoder.
 
 `dataset` turns labelled records into examples, `synthesize` makes more from the taxonomy, `leaks` keeps test titles
-out; `fit` trains the decoder, `proposer` the proposer. Imported by the command line alone.
+out, `prune` makes the encoder small; `recipe` reads recipes, `fit` trains the decoder, `proposer` the proposer.
+Imported by the command line alone.
 """
 
 from __future__ import annotations
