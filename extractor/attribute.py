@@ -9,14 +9,30 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from extractor.cues import Cues
 from extractor.datafile import DataFileError, explain
 from extractor.records import How
 
 ValueType = Literal["string", "number", "integer"]
-Normalizer = Literal["text", "brand", "color", "quantity", "number", "size", "pack"]
+Normalizer = Literal[
+    "text",
+    "brand",
+    "color",
+    "material",
+    "quantity",
+    "number",
+    "pack",
+    "size",
+    "yes_no",
+    "price",
+    "gtin",
+    "model",
+]
 
 # Longest value in characters where a definition does not say.
 MAX_LENGTH = 100
+# Most confidence of a derived value: nobody can check it against the text.
+DERIVED_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,8 @@ class Attribute:
     key: bool = False
     # Canonical value -> lower-case surface forms.
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # What words say each member: then no model is needed (suit.py).
+    cues: Cues | None = None
     # Surface values as they stand in titles.
     examples: tuple[str, ...] = ()
 
@@ -99,6 +117,7 @@ def parse_attribute(attribute_id: str, definition: Mapping[str, Any]) -> Attribu
         functional=parsed.functional,
         key=parsed.key,
         synonyms=parsed.synonyms,
+        cues=parsed.cues,
         examples=parsed.examples,
     )
 
@@ -163,6 +182,7 @@ class _Definition(_Value):
     functional: Annotated[bool, Field(alias="x-functional")] = False
     key: Annotated[bool, Field(alias="x-key")] = False
     synonyms: Annotated[dict[_Line, _Lines], Field(alias="x-synonyms")] = {}
+    cues: Annotated[Cues | None, Field(alias="x-cues")] = None
     examples: Annotated[tuple[_Line, ...], Field(alias="x-examples", strict=False)] = ()
 
     @model_validator(mode="after")
@@ -186,7 +206,16 @@ class _Definition(_Value):
         )
         _refuse(self.how in ("choice", "derived") and members is None, f"x-how {self.how} needs enum; add it")
         self._check_synonyms(members)
+        self._check_cues(members or ())
         return self
+
+    def _check_cues(self, members: tuple[str, ...]) -> None:
+        if self.cues is None:
+            return
+        _refuse(self.how == "derived" or not members, "x-cues are for a choice; give it an enum")
+        _refuse(bool(self.synonyms), "x-cues and x-synonyms say the same; move the words into x-cues")
+        strangers = sorted(self.cues.named - set(members))
+        _refuse(bool(strangers), f"x-cues names {', '.join(strangers)}: no member of the enum; add it there")
 
     def _check_synonyms(self, members: tuple[str, ...] | None) -> None:
         owner = {name.lower(): name for name in members or self.synonyms}

@@ -57,6 +57,8 @@ class RunConfig(ExtractorConfig):
     out: Path
     # DuckDB file to merge into at the end; None: do not merge.
     graph: Path | None = None
+    # Registry of brands that the graph's are linked to; None: a brand is what it is called.
+    brands: Path | None = None
     # Read so many feed records at most.
     limit: int | None = Field(default=None, ge=1)
     # Feed format where the file's ending does not tell.
@@ -117,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}; give a TOML file with the run's settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; correct the TOML") from None
-    for name in ("out", "graph", "taxonomy", "demonstrations", "proposer"):
+    for name in ("out", "graph", "brands", "taxonomy", "demonstrations", "proposer"):
         if isinstance(settings.get(name), str):
             settings[name] = path.parent / settings[name]
     if isinstance(settings.get("feeds"), list):

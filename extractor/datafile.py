@@ -5,8 +5,10 @@ Knows how a file can be broken, not what a file is for; callers turn `DataFileEr
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,13 +24,17 @@ class DataFileError(Exception):
 
 
 def read_text(path: Path) -> str:
-    """The file as UTF-8 text."""
+    """The file, gzip'ed where its name says so, as UTF-8 text."""
     try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes()).decode("utf-8")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataFileError("no such file; create it or correct the path") from None
     except UnicodeDecodeError as error:
         raise DataFileError(f"byte {error.start} is not UTF-8; save it as UTF-8") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataFileError(f"is no whole gzip file ({error}); write it again") from None
     except OSError as error:
         raise DataFileError(f"cannot be read ({error.strerror}); make it readable") from None
 

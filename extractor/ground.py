@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from extractor.attribute import DERIVED_CONFIDENCE
 from extractor.constraint import find_numbers
 from extractor.records import AttributeValue, How, Product, Reason, Rejection, Span
 from extractor.schema import Attribute
 from extractor.search import find_evidence, find_words
 
-# Nobody can check a derived value against the text.
-DERIVED_CONFIDENCE = 0.5
 _QUOTED_CHARACTERS = 80
 
 

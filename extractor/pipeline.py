@@ -1,6 +1,7 @@
 """The spine: feed records in, Outcomes out, one for each; calls the stages in their order and does nothing else.
 
     route -> propose -> ask (prompt + constraint) -> engine -> validate -> repair once -> ground -> normalize -> vote
+    route -> suit: what words alone decide
 
 It knows all stages; no stage knows another. What is read and where Outcomes go is the caller's (`run.py`).
 """
@@ -19,6 +20,7 @@ from extractor.constraint import compile_choice
 from extractor.engines import Engine, ModelInfo
 from extractor.errors import ConfigError
 from extractor.ground import drop_duplicates, ground, place
+from extractor.label import with_labelled
 from extractor.normalize import Units, normalize_value
 from extractor.policy import Decision, Settled, agreed, reduced, settle
 from extractor.prompt import (
@@ -45,6 +47,7 @@ from extractor.records import (
 )
 from extractor.route import Candidate, chosen, decide, options
 from extractor.schema import CategorySchema
+from extractor.suit import suit
 from extractor.validate import Validated, needs_repair, parse_choice, validate
 from extractor.vote import Vote, count, orders
 
@@ -148,13 +151,14 @@ class Extractor:
         proposals = self.proposer.propose([draft.to_propose() for draft in drafts])
         seconds = (time.perf_counter() - started) / max(1, len(drafts))
         for draft, proposed in zip(drafts, proposals, strict=True):
+            proposed = with_labelled(draft.product, proposed)
             draft.decision = settle(draft.schema, draft.product.text, proposed, self.policy)
             draft.usage += Usage(latency_s=seconds, proposed=draft.decision.cells)
 
     def _ask(self, drafts: Sequence[_Draft]) -> None:
         """Those of a category together: they share the beginning of their prompts."""
         for draft in drafts:
-            if draft.decision is None or draft.decision.open:
+            if draft.open:
                 self._fill_in(draft)
         ballots = [b for draft in sorted(drafts, key=lambda d: d.category.id) for b in draft.ballots]
         completions = self.engine.generate([ballot.request for ballot in ballots])
@@ -164,9 +168,7 @@ class Extractor:
     def _fill_in(self, draft: _Draft) -> None:
         """A ballot for each vote; none when the model cannot read even the title."""
         product, category = draft.product, draft.category
-        schema, decision = draft.schema, draft.decision or Decision()
-        if draft.decision:
-            schema = reduced(schema, decision.open)
+        schema, decision = reduced(draft.schema, draft.open), draft.decision or Decision()
         draft.usage += Usage(decoded=len(schema.attributes))
         pool = self.demonstrations
         shown = pool.pick(product, category, schema, self.shots) if pool else ()
@@ -220,12 +222,13 @@ class Extractor:
         )
 
     def _values(self, draft: _Draft) -> tuple[AttributeValue, ...]:
-        """What the proposer settled and what most votes say; the rest goes to the rejections."""
+        """What proposer and words settled and what most votes say; the rest goes to the rejections."""
         elected = count([self._vote(ballot) for ballot in draft.ballots], draft.schema, draft.product.id)
         settled = self._finished(draft, draft.placed())
         draft.rejections += [*elected.rejections, *settled.rejections]
         rank = {attribute.id: number for number, attribute in enumerate(draft.schema.attributes)}
-        return tuple(sorted((*settled.values, *elected.values), key=lambda value: rank[value.attribute]))
+        values = (*settled.values, *draft.suited(), *elected.values)
+        return tuple(sorted(values, key=lambda value: rank[value.attribute]))
 
     def _vote(self, ballot: _Ballot) -> Vote:
         """Ground what validate let through."""
@@ -233,6 +236,7 @@ class Extractor:
         grounded = (
             ground(draft.schema.attribute(c.attribute), c.surface, c.confidence, draft.product)
             for c in ballot.answer.candidates
+            if c.attribute in draft.open
         )
         checked = (
             found if isinstance(found, Rejection) or not draft.decision else agreed(found, draft.decision)
@@ -300,7 +304,7 @@ class _Draft:
         return self.product.text[: self.length]
 
     def to_propose(self) -> Ask:
-        names = tuple(attribute.id for attribute in self.schema.attributes if attribute.how != "derived")
+        names = tuple(a.id for a in self.schema.attributes if a.how != "derived" and not a.cues)
         text = self.product.text
         if len(text) > PROPOSE_CHARACTERS:
             length = word_end(text, PROPOSE_CHARACTERS)
@@ -308,6 +312,22 @@ class _Draft:
             self.rejections.append(Rejection(self.product.id, None, Reason.TEXT_CUT, detail))
             text = text[:length]
         return Ask(names, self.category.path[-1] if self.category.path else "", text)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Ids of the attributes that the language model is asked for."""
+        if self.decision:
+            return self.decision.open
+        return tuple(attribute.id for attribute in self.schema.attributes if not attribute.cues)
+
+    def suited(self) -> list[AttributeValue]:
+        """What words decide; nothing where the model failed, which is not to look like half a success."""
+        if any(r.attribute is None and r.reason is not Reason.TEXT_CUT for r in self.rejections):
+            return []
+        settled = self.decision.settled if self.decision else ()
+        brands = [value.surface for value in settled if value.attribute == "brand"]
+        stated = [self.product.brand] if self.product.brand else []
+        return suit(self.schema, self.product, self.category, (*brands, *stated))
 
     def placed(self) -> list[AttributeValue]:
         """What the proposer settled, with its place."""

@@ -6,6 +6,8 @@ Policies:
                   which chooses among the proposed spans; derived attributes always do
     decode-all    the language model decides everything; nothing is proposed
 
+What words decide (suit.py) neither of the two is asked for.
+
 Pure functions: knows no proposer, no engine and no grammar.
 """
 
@@ -62,12 +64,15 @@ def settle(schema: CategorySchema, text: str, proposals: Mapping[str, Proposal],
     Args:
         schema: Whose attributes are in question.
         text: `Product.text`.
-        proposals: By attribute id; an attribute without one is left open.
+        proposals: By attribute id; an attribute without one is left open, but for those that words decide.
         policy: See above; under "propose-only" nothing stays open.
     """
     settled: list[Settled] = []
     left_open: list[str] = []
+    cells = 0
     for attribute in schema.attributes:
+        if attribute.cues:  # words decide it, see suit.py
+            continue
         proposal = proposals.get(attribute.id)
         if proposal is None or attribute.how == "derived":
             left_open.append(attribute.id)
@@ -75,9 +80,9 @@ def settle(schema: CategorySchema, text: str, proposals: Mapping[str, Proposal],
         ranked = _ranked(attribute, text, proposal)
         if policy == "propose-only" or _is_sure(proposal, ranked):
             settled += _taken(attribute, ranked)
+            cells += 1
         else:
             left_open.append(attribute.id)
-    cells = len(schema.attributes) - len(left_open)
     if policy == "propose-only":
         return Decision(tuple(settled), (), cells=cells)
     scored = {name: _surfaces(proposals[name], text) for name in left_open if name in proposals}
@@ -96,6 +101,8 @@ def agreed(value: AttributeValue, decision: Decision) -> AttributeValue:
 def reduced(schema: CategorySchema, names: Sequence[str]) -> CategorySchema:
     """The schema with only these attributes, in its order."""
     kept = tuple(attribute for attribute in schema.attributes if attribute.id in names)
+    if kept == schema.attributes:
+        return schema
     properties = {a.id: schema.json_schema["properties"][a.id] for a in kept}
     return replace(
         schema,

@@ -67,12 +67,29 @@ _punctuation = re.compile(r"\.(?![0-9])|-(?=[^\W\d_])|_")
 _parentheses = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _fraction = re.compile(r"(?<![0-9.,/])(?:([0-9]+)(?:-|\s+))?([0-9]{1,2})/([0-9]{1,2})(?![0-9.,/])")
 _multiply_inside = re.compile(r"([0-9]\s?[^\W\d_]{1,3}?)x(?=[0-9])", re.IGNORECASE)
+# "2-pack of 500 g", "case of 24 x 330 ml": so many times.
+_packed = re.compile(
+    r"(?<![\w.,/])(?:(?P<many>[0-9]{1,5})[\s-]*(?:pack|pk|pc|pcs|piece|count|ct|box|bag|can|bottle|tube|jar|sachet|pouch"
+    r"|carton|roll|unit)(?:s|es)?\s*(?:of|x|\u00d7)"
+    r"|(?:pack|set|case|box|carton|lot|bundle)\s*of\s*(?P<of>[0-9]{1,5})\s*(?:x|\u00d7|,))\s*(?=[0-9])",
+    re.IGNORECASE,
+)
+# "Pack of 3", "100's": a count.
+_counted = re.compile(
+    r"(?:pack|set|case|box|carton|lot|bundle)s? of (?P<of>[0-9]{1,5})|(?P<these>[0-9]{1,5})'s", re.IGNORECASE
+)
+# "H12 x W20 cm", "Length: 10 cm": which side it is.
+_label = re.compile(
+    r"(?<![^\W_])(?:length|width|height|depth|diameter|dia|[lwhd\u00f8])(?:\s*[:=.]\s*|\s*)(?=\.?[0-9])",
+    re.IGNORECASE,
+)
 _by_commas = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?")
 _by_dots = re.compile(r"[1-9][0-9]{0,2}(?:(?:\.[0-9]{3})+,[0-9]+|(?:\.[0-9]{3}){2,})")
 _ungrouped = re.compile(r"[0-9]*(?:[.,]?[0-9]+)")
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 32, 64))
 # Dimension in which "10 x 20 cm" is two lengths; "4 x 125 ml" is four times a volume.
 _SIDES = "length"
+_COUNT = "count"
 # Written numbers stay as they are, converted ones are rounded to so many digits.
 _CONVERTED_DIGITS = 6
 
@@ -88,6 +105,15 @@ def parse_quantity(text: str, units: Units, expected: Unit | None = None) -> Qua
     Returns:
         None when the text is no quantity.
     """
+    found = _read(text, units, expected)
+    if isinstance(found, Quantity):
+        return found
+    unlabeled = _read(_label.sub("", text), units, expected)
+    # Without its label V1 is no number, but H12 cm is.
+    return unlabeled if isinstance(unlabeled, Quantity) and unlabeled.unit else found
+
+
+def _read(text: str, units: Units, expected: Unit | None) -> Quantity | UnknownUnit | None:
     ways = [_parse(way, units, expected) for way in _ways(text)]
     # What is written in the awaited unit needs no conversion: 32 inches of "80 cm (32 inches)".
     awaited = (way for way in ways if isinstance(way, _Parsed) and expected and way.written == expected)
@@ -121,7 +147,10 @@ def _ways(text: str) -> list[str]:
 
 
 def _parse(text: str, units: Units, expected: Unit | None) -> _Parsed | UnknownUnit | None:
-    text = _multiply_inside.sub(r"\1 x ", _punctuation.sub(" ", _decimals(text))).strip()
+    if counted := _counted.fullmatch(text.strip()):
+        text = f"{counted['of'] or counted['these']} {_COUNT}"
+    text = _packed.sub(lambda match: f"{match['many'] or match['of']} x ", _decimals(text))
+    text = _multiply_inside.sub(r"\1 x ", _punctuation.sub(" ", text)).strip()
     start = _start(text)
     if start is None:
         return None
@@ -187,7 +216,7 @@ def _with_rest(parts: list[_Part], rest: str) -> tuple[list[_Part], str] | None:
 
 
 def _quantity(parts: Sequence[_Part], expected: Unit | None, rest: str) -> _Parsed | None:
-    parts = _summed(_one_alternative(_shared_unit(parts), expected))
+    parts = _summed(_one_alternative(_shared_unit(_times_first(parts)), expected))
     if not parts:
         return None
     own = parts[-1].unit
@@ -196,6 +225,17 @@ def _quantity(parts: Sequence[_Part], expected: Unit | None, rest: str) -> _Pars
     target = expected if own and expected and own.dimension == expected.dimension else own
     numbers = "".join(_joined(part, target) for part in parts)
     return _Parsed(Quantity(numbers, target.name if target else None, rest), own)
+
+
+def _times_first(parts: Sequence[_Part]) -> list[_Part]:
+    """ "500 g x 2 pcs" -> "2 x 500 g": of a count and something else the count says how many times."""
+    if len(parts) != 2 or parts[1].joiner != "x":
+        return list(parts)
+    counts = [part for part in parts if not part.unit or part.unit.dimension == _COUNT]
+    measures = [part for part in parts if part.unit and part.unit.dimension not in (_COUNT, _SIDES)]
+    if len(counts) != 1 or len(measures) != 1:
+        return list(parts)
+    return [counts[0]._replace(joiner="", unit=None), measures[0]._replace(joiner="x")]
 
 
 def _shared_unit(parts: Sequence[_Part]) -> list[_Part]:
@@ -236,8 +276,7 @@ def _summed(parts: list[_Part]) -> list[_Part]:
 
 def _is_smaller(part: _Part, before: _Part) -> bool:
     """Whether its unit is a smaller one of the same dimension, as inches after feet."""
-    one, other = part.unit, before.unit
-    return bool(one and other and one.dimension == other.dimension and one.factor < other.factor)
+    return bool(part.unit and before.unit and before.unit.exceeds(part.unit))
 
 
 def _joined(part: _Part, target: Unit | None) -> str:

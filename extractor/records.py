@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 How = Literal["span", "choice", "derived"]
-# "taxonomy": where a product's category was chosen, not read.
+# "taxonomy": where a product's category was chosen, not read, and of what that category implies.
 Source = Literal["title", "description", "feed", "taxonomy"]
 Role = Literal["system", "user", "assistant"]
 # Who decides the values of a product, proposer or language model; see policy.py.
@@ -33,6 +33,7 @@ class Reason(StrEnum):
     SCHEMA = "SCHEMA"  # the object breaks the category's JSON Schema
     UNGROUNDED = "UNGROUNDED"  # the value does not stand in the product text
     UNKNOWN_UNIT = "UNKNOWN_UNIT"  # a quantity whose unit units.json does not have
+    CHECK_DIGIT = "CHECK_DIGIT"  # a GTIN whose last digit does not fit the others
     ENGINE = "ENGINE"  # the engine gave no completion for this product
     OUTVOTED = "OUTVOTED"  # too few of several answers have the value
 

@@ -31,6 +31,7 @@ MEANING = {
     Reason.SCHEMA: "the object breaks the category's schema",
     Reason.UNGROUNDED: "the value does not stand in the product text",
     Reason.UNKNOWN_UNIT: "a quantity with a unit we do not know",
+    Reason.CHECK_DIGIT: "a barcode number whose check digit is wrong",
     Reason.ENGINE: "the engine gave no completion",
     Reason.OUTVOTED: "too few of several answers have the value",
 }

@@ -34,7 +34,7 @@ __all__ = [
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # Files right under schemas/ that define no object.
-_NOT_SCHEMAS = ("defs", "units")
+_NOT_SCHEMAS = ("audience", "defs", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,4 +279,6 @@ def _category_schema(schema_id: str, title: str, attributes: tuple[Attribute, ..
     }
     # Not asdict: its deep copies would take most of the time of loading all categories.
     plain = [{f.name: getattr(attribute, f.name) for f in fields(attribute)} for attribute in attributes]
-    return CategorySchema(schema_id, title, attributes, json_schema, content_hash([schema_id, title, plain]))
+    cues = [attribute.cues.hash for attribute in attributes if attribute.cues]
+    identity = [schema_id, title, [{**each, "cues": None} for each in plain], cues]
+    return CategorySchema(schema_id, title, attributes, json_schema, content_hash(identity))

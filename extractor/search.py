@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from extractor.attribute import Attribute
 from extractor.chunks import is_unspaced
+from extractor.cues import find_cues
 from extractor.records import Span
 
 # No value crosses one, as no constrained engine decodes one.
@@ -27,7 +28,12 @@ def find_words(surface: str, text: str) -> Span | None:
 
 
 def find_evidence(attribute: Attribute, member: str, text: str) -> Span | None:
-    """The first whole-word occurrence of an enum member or of one of its synonyms; the longest of those."""
+    """The first whole-word occurrence of an enum member or of one of its synonyms; the longest of those.
+
+    Of an attribute with cues the first place where a cue stands that would count in some category.
+    """
+    if attribute.cues:
+        return find_cues(attribute.cues, text).get(member)
     forms = (member, *attribute.synonyms.get(member, ()))
     spans = (span for form in forms for span in _folded(form, text) if _is_whole(span, text))
     return min(spans, key=lambda span: (span.start, -span.end), default=None)

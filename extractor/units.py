@@ -1,14 +1,18 @@
 """schemas/units.json in, a table of units out: which unit a word means, and numbers from one unit to another.
 
-Knows nothing of products and attributes; what a row may hold says the file itself.
+Which words are units says the file, how much one is says pint. That is asked for the file's own names only: for
+words of listings it has too many answers (to it a "2 ply" tissue has two petalight-years). Knows nothing of products
+and attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,12 +26,19 @@ _MAX_WORDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One unit; `number * factor + offset` is the number in the base unit of its dimension."""
+    """One unit."""
 
     name: str
+    # Units of the same dimension convert into one another.
     dimension: str
-    factor: Fraction
-    offset: Fraction
+    # What pint calls it: "inch", "m**3/hour"; None: nothing that could be converted.
+    pint: str | None = None
+    # Attributes that its `in_context` words count for: those whose unit has the same context.
+    context: str = ""
+
+    def exceeds(self, other: Unit) -> bool:
+        """Whether it is the larger one of two of the same dimension, as feet are beside inches."""
+        return self.dimension == other.dimension and _scale(self.pint).factor > _scale(other.pint).factor
 
 
 class Units:
@@ -47,7 +58,7 @@ class Units:
                     raise ValueError(f"{word!r} means {self._exact[key].name} and {unit.name}; keep one")
                 self._folded.setdefault(key.casefold(), unit)
             for word in context_words:
-                self._in_context.setdefault((unit.dimension, _spelling(word).casefold()), unit)
+                self._in_context.setdefault((unit.context, _spelling(word).casefold()), unit)
 
     @property
     def names(self) -> frozenset[str]:
@@ -61,7 +72,7 @@ class Units:
     def find(self, word: str, expected: Unit | None = None) -> Unit | None:
         """The unit that `word` means where a value in `expected`, or convertible to it, is awaited."""
         key = _spelling(word)
-        if expected and (unit := self._in_context.get((expected.dimension, key.casefold()))):
+        if expected and (unit := self._in_context.get((expected.context, key.casefold()))):
             return unit
         unit = self._exact.get(key) or self._folded.get(key.casefold())
         # A lone letter of another dimension is no unit but something else: 700C wheels, a width W.
@@ -76,10 +87,31 @@ class Units:
                 return unit, count
         return None, 0
 
+    def problems(self) -> Iterator[str]:
+        """What pint does not know, and units of one dimension that do not convert; a line each."""
+        kinds: dict[str, Any] = {}
+        for unit in self._by_name.values():
+            if unit.pint is None:
+                continue
+            try:
+                kind = _registry().get_dimensionality(unit.pint)
+            except _unknown_to_pint():
+                yield f'{unit.name}: pint knows no {unit.pint!r}; correct its "pint", or make that null'
+            else:
+                if kinds.setdefault(unit.dimension, kind) != kind:
+                    yield f'{unit.name}: is no {unit.dimension} to pint; move it, or correct its "pint"'
+
 
 def convert(number: Fraction, unit: Unit, target: Unit) -> Fraction:
-    """The same quantity in another unit of the same dimension."""
-    return (number * unit.factor + unit.offset - target.offset) / target.factor
+    """The same quantity in another unit of the same dimension, exactly.
+
+    Raises:
+        SchemaError: pint does not know one of the two; `Units.problems` tells beforehand.
+    """
+    if unit == target:
+        return number
+    one, other = _scale(unit.pint), _scale(target.pint)
+    return (number * one.factor + one.offset - other.offset) / other.factor
 
 
 def load_units(folder: Path) -> Units:
@@ -102,15 +134,48 @@ def load_units(folder: Path) -> Units:
         raise SchemaError(f"{path}: {error}") from None
 
 
+class _Scale(NamedTuple):
+    """`number * factor + offset` is the number in pint's base unit."""
+
+    factor: Fraction
+    offset: Fraction
+
+
+@cache  # as many as there are units
+def _scale(pint: str | None) -> _Scale:
+    if pint is None:
+        return _Scale(Fraction(1), Fraction(0))
+    try:
+        zero, one = (_registry().Quantity(Fraction(n), pint).to_base_units().magnitude for n in (0, 1))
+    except _unknown_to_pint():
+        raise SchemaError(f"{FILE}: pint knows no unit {pint!r}; see extractor schemas check") from None
+    return _Scale(one - zero, zero)
+
+
+@cache
+def _registry() -> Any:
+    """A second to load, so only once something is to be converted."""
+    import pint
+
+    return pint.UnitRegistry(non_int_type=Fraction)
+
+
+def _unknown_to_pint() -> tuple[type[Exception], ...]:
+    import pint
+
+    return (pint.errors.PintError, AttributeError, ValueError, TypeError)
+
+
 class _Row(BaseModel):
-    """A unit as the file has it; numbers are text ("5/9", "0.0254"), so that they stay exact."""
+    """A unit as the file has it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    factor: str
-    offset: str = "0"
+    # Its own name where the row says nothing.
+    pint: str | None = ""
     synonyms: list[str] = []
     in_context: list[str] = []
+    context: str | None = None
 
 
 class _File(BaseModel):
@@ -121,13 +186,7 @@ class _File(BaseModel):
 
 
 def _unit(name: str, dimension: str, row: _Row) -> Unit:
-    try:
-        unit = Unit(name, dimension, Fraction(row.factor), Fraction(row.offset))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{name}: factor or offset is no number; write 0.0254 or 5/9") from None
-    if unit.factor <= 0:
-        raise ValueError(f"{name}: factor is not above 0; correct it")
-    return unit
+    return Unit(name, dimension, name if row.pint == "" else row.pint, row.context or dimension)
 
 
 def _spelling(word: str) -> str:

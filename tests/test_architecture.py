@@ -25,6 +25,8 @@ SHARED = {
         "prompt",
         "constraint",
         "chunks",
+        "clauses",
+        "cues",
         "search",
         "gold",
         "versions",
@@ -35,6 +37,8 @@ SHARED = {
 STAGES = {
     "read": {"rows"},
     "route": set(),
+    "label": set(),
+    "suit": set(),
     "demonstrations": set(),
     "ask": set(),
     "engines": set(),
@@ -44,7 +48,10 @@ STAGES = {
     "vote": set(),
     "journal": set(),
 }
-HEAVY = ("torch", "vllm", "transformers", "outlines", "openai", "langchain_core", "bm25s")
+HEAVY = (
+    *("torch", "vllm", "transformers", "outlines", "openai", "langchain_core", "bm25s"),
+    *("pint", "babel", "ftfy", "price_parser"),
+)
 # What --help can do without as well.
 SLOW = (*HEAVY, "duckdb", "pyarrow", "jsonschema", "pydantic", "jinja2")
 

@@ -19,8 +19,9 @@ from extractor.graph.check import problems
 from extractor.graph.exports import export
 from extractor.graph.exports.jsonld import iri
 from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.nodes import Node, slug
 from extractor.graph.show import describe
-from extractor.graph.statements import Node, facts_of, slug
+from extractor.graph.statements import facts_of
 from extractor.graph.stores.duckdb import FORMAT, DuckDBStore
 from extractor.records import (
     UNKNOWN_CATEGORY,
@@ -125,7 +126,6 @@ def test_what_an_outcome_says() -> None:
             1.0,
             replace(route, product=""),
         ),
-        ("product:x", "has_brand", "brand:sony", 0.9, origin("title", Span(0, 4), text)),
         (
             "product:x",
             "has_screen_size",
@@ -134,7 +134,6 @@ def test_what_an_outcome_says() -> None:
             origin("title", Span(12, 19), text),
         ),
         ("product:x", "suits", "audience:men", 0.9, origin("title", Span(27, 30), text)),
-        ("product:x", "has_brand", "brand:sony", 1.0, origin("feed", None, feed)),
         (
             "product:x",
             "has_feed_category",
@@ -146,6 +145,9 @@ def test_what_an_outcome_says() -> None:
         ("product:x", "has_price", "value:price:499.99", 1.0, origin("feed", None, feed)),
         ("product:x", "sold_by", "merchant:shop-co", 1.0, origin("feed", None, feed)),
         ("product:x", "has_url", "value:url:https://example.org/x", 1.0, origin("feed", None, feed)),
+        ("product:x", "has_brand", "brand:sony", 0.9, origin("title", Span(0, 4), text)),
+        ("product:x", "has_brand", "brand:sony", 1.0, origin("feed", None, feed)),
+        ("product:x", "brand_check", "value:brand_check:agreement", 0.9, origin("title", Span(0, 4), text)),
     ]
     assert list(facts.statements.values()) == [
         Statement(subject, predicate, target, "normal", confidence, provenance)
@@ -423,7 +425,7 @@ def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBS
         with pytest.raises(ConfigError, match=r"^query: ") as error:
             list(closed.query(sql.format(folder=tmp_path))[1])
         assert "\n" not in str(error.value)
-        assert list(closed.query("SELECT count(*) FROM statements")[1]) == [(11,)]
+        assert list(closed.query("SELECT count(*) FROM statements")[1]) == [(12,)]
     assert sorted(tmp_path.iterdir()) == files
 
 
@@ -474,7 +476,7 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     out = tmp_path / "it's out"
     export(graph, "parquet", out)
     tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
-    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 10, "edges": 9, "statements": 11}
+    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 11, "edges": 10, "statements": 12}
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
     assert {row["id"] for row in tables["statements"]} == set(facts.statements)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import products
 
-from extractor.attribute import Attribute
-from extractor.ground import DERIVED_CONFIDENCE, drop_duplicates, ground
+from extractor.attribute import DERIVED_CONFIDENCE, Attribute
+from extractor.ground import drop_duplicates, ground
 from extractor.records import AttributeValue, Product, Reason, Rejection, Span
 
 BRAND = Attribute("brand", "Brand", "")

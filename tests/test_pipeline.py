@@ -34,6 +34,7 @@ from extractor.records import (
 )
 from extractor.route import Router, decide
 from extractor.schema import SchemaStore, default_folder
+from extractor.suit import TITLE_CONFIDENCE
 
 TEE = Product("tee", "Kestrel Bay Men's T-Shirt, Heather Grey, Large", where="feed.jsonl:1")
 TV = Product("tv", "Sony BRAVIA TV", "A 65 inch screen. Half off.", where="feed.jsonl:2")
@@ -70,8 +71,8 @@ def test_a_product_becomes_an_outcome() -> None:
     [outcome] = extract(engine, TEE)
     assert outcome.values == (
         AttributeValue("brand", "Kestrel Bay", "Kestrel Bay", None, Span(0, 11), "title", "span", 0.5),
-        AttributeValue("gender", "Men's", "men", None, Span(12, 17), "title", "choice", 0.5),
-        AttributeValue("color", "Heather Grey", "heather gray", None, Span(27, 39), "title", "span", 0.5),
+        AttributeValue("gender", "Men's", "men", None, Span(12, 17), "title", "choice", TITLE_CONFIDENCE),
+        AttributeValue("color", "Heather Grey", "gray", None, Span(27, 39), "title", "span", 0.5),
     )
     assert (outcome.product_id, outcome.content_hash, outcome.where) == (
         "tee",
@@ -99,7 +100,7 @@ def test_outcomes_come_in_the_order_of_the_records() -> None:
     assert [(outcome.product_id, found(outcome)) for outcome in outcomes] == [
         ("tv", [("brand", "Sony")]),
         ("feed.jsonl:3", []),
-        ("tee", [("size", "Large")]),
+        ("tee", [("gender", "Men's"), ("size", "Large")]),
     ]
     assert outcomes[1].rejections == (Rejection("feed.jsonl:3", None, Reason.UNREADABLE, "broken JSON"),)
 
@@ -182,7 +183,7 @@ def test_a_bad_answer_is_repaired_once_then_rejected(
     assert (tv.values, reasons(tv)) == ((), expected)
     assert tasks_of(engine).count(("repair", "tv")) == int(repaired)
     assert ("repair", "tee") not in tasks_of(engine)
-    assert found(tee) == [("size", "Large")]
+    assert found(tee) == [("gender", "Men's"), ("size", "Large")]
 
 
 def test_a_repair_request_quotes_the_answer_and_the_error() -> None:

@@ -18,6 +18,7 @@ from extractor.propose import Ask
 from extractor.records import AttributeValue, Policy, Product, Proposal, Reason, ScoredSpan, Span
 from extractor.run import choose_policy, open_named_engine
 from extractor.schema import CategorySchema, SchemaStore, default_folder, schema_from_names
+from extractor.suit import TITLE_CONFIDENCE
 
 TEXT = "Acme Red Shoe, Red"
 RED, RED_AGAIN, ACME, RED_SHOE = Span(5, 8), Span(15, 18), Span(0, 4), Span(5, 13)
@@ -154,7 +155,7 @@ class FixedProposer:
 
 
 TEE = Product("tee", "Kestrel Bay Men's T-Shirt, Heather Grey, Large")
-KESTREL, HEATHER_GREY, GREY = Span(0, 11), Span(27, 39), Span(35, 39)
+KESTREL, MENS, HEATHER_GREY, GREY = Span(0, 11), Span(12, 17), Span(27, 39), Span(35, 39)
 
 
 def test_a_proposer_that_decides_alone_asks_no_language_model() -> None:
@@ -166,6 +167,7 @@ def test_a_proposer_that_decides_alone_asks_no_language_model() -> None:
     [outcome] = extractor.extract([TEE])
     assert outcome.values == (
         AttributeValue("brand", "Kestrel Bay", "Kestrel Bay", None, KESTREL, "title", "span", 0.9),
+        AttributeValue("gender", "Men's", "men", None, MENS, "title", "choice", TITLE_CONFIDENCE),
         AttributeValue("color", "Grey", "gray", None, GREY, "title", "span", 0.5),
     )
     assert engine.calls == []
@@ -185,6 +187,7 @@ def test_in_a_cascade_the_language_model_chooses_among_the_proposed_spans() -> N
     [outcome] = extractor.extract([TEE])
     assert [(v.attribute, v.surface, round(v.confidence, 2)) for v in outcome.values] == [
         ("brand", "Kestrel Bay", 0.94),
+        ("gender", "Men's", TITLE_CONFIDENCE),
         ("color", "Heather Grey", 0.4),
     ]
     [request] = engine.calls

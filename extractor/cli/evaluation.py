@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from extractor.evaluation.metrics import Protocol as ProtocolName
+    from extractor.evaluation.suite_file import TaskSuite
 
 app = typer.Typer(help="Measure extraction against gold.", no_args_is_help=True)
 
@@ -21,6 +22,8 @@ Suites = Annotated[Path, typer.Option(help="Folder of suite files.")]
 Data = Annotated[Path, typer.Option(envvar="EXTRACTOR_DATA", help="Data folder.")]
 SUITES = Path("eval/suites")
 DATA = Path("../shared/data")
+# More categories than these stand on the page only.
+_FEW = 12
 
 
 class Protocol(StrEnum):
@@ -33,12 +36,12 @@ class Protocol(StrEnum):
 @app.command("list")
 def list_(suites: Suites = SUITES, data: Data = DATA) -> None:
     """Suites, whether their data is there, and what they are."""
-    from extractor.evaluation.suite_file import load_suite, missing, suite_names
+    from extractor.evaluation.suite_file import load_any, missing, suite_names
 
-    loaded = [load_suite(suites, name) for name in suite_names(suites)]
+    loaded = [load_any(suites, name) for name in suite_names(suites)]
     without = {suite.name for suite in loaded if missing(suite, data)}
     for suite in loaded:
-        typer.echo(f"{suite.name:10} {'no data' if suite.name in without else 'ready':8} {suite.about}")
+        typer.echo(f"{suite.name:12} {'no data' if suite.name in without else 'ready':8} {suite.about}")
     if without:
         console().print(
             f"no data in {data}: name the data folder with --data or EXTRACTOR_DATA", markup=False
@@ -80,9 +83,11 @@ def run(
     from extractor.engines.cached import open_cached
     from extractor.engines.lazy import open_lazily
     from extractor.evaluation.suite import run_suite
-    from extractor.evaluation.suite_file import load_suite
+    from extractor.evaluation.suite_file import TaskSuite, load_any
 
-    loaded = load_suite(suites, suite)
+    loaded = load_any(suites, suite)
+    if isinstance(loaded, TaskSuite):
+        return _run_task(loaded, data, out, as_json=json)
     config = extractor_config(
         {"policy": policy, "proposer": proposer, "engine": engine, "model": model, "base_url": base_url}
     )
@@ -104,6 +109,24 @@ def run(
             progress=show,
         )
     _print_run(scores, as_json=json)
+
+
+def _run_task(suite: TaskSuite, data: Path, out: Path, *, as_json: bool) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    from extractor.evaluation.tasks import run_task
+
+    scores = run_task(suite, data, out)
+    if as_json:
+        return print_json(scores)
+    columns = list(dict.fromkeys(name for figures in scores["parts"].values() for name in figures))
+    first = Column(suite.name, no_wrap=True)
+    table = Table(first, *columns, box=SIMPLE_HEAD, pad_edge=False)
+    for part, figures in scores["parts"].items():
+        table.add_row(part, *(f"{figures[name]:g}" if name in figures else "" for name in columns))
+    console().print(table)
+    console().print(f"what went wrong: {scores['out_dir']}/mistakes.jsonl", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -238,6 +261,12 @@ def _print_run(scores: dict[str, Any], *, as_json: bool) -> None:
     usage, records = scores["usage"], scores["records"]
     console().print(f"{scores['suite']}: {records} listings", markup=False)
     console().print(_table(scores, "paper"), _table(scores, "strict"))
+    if 1 < len(scores["categories"]) <= _FEW:
+        shown = ", ".join(f"{name} {found['f1']:.1f}" for name, found in scores["categories"].items())
+        console().print(f"F1 by category: {shown}", markup=False, soft_wrap=True)
+    for name, found in scores["groups"].items():
+        shown = "  ".join(f"{key} {found[key]:.1f}" for key in ("precision", "recall", "f1"))
+        console().print(f"{name}: {shown} (strict); {found['false']} false", markup=False, soft_wrap=True)
     tokens = f"{usage['prompt_tokens'] / records:.0f} + {usage['output_tokens'] / records:.0f}"
     speed = f"{scores['listings_per_s']} listings/s" if scores["listings_per_s"] else "speed not measured"
     console().print(

@@ -34,15 +34,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def merge(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Folders of `extractor run`.")],
     graph: GraphOption,
+    brands: Annotated[
+        Path | None, typer.Option(help="Registry of brands (JSONL) to link to; none: as they are called.")
+    ] = None,
     min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.5,
 ) -> None:
     """Merge runs into the graph, made when it is not there; merging again changes nothing."""
+    from extractor.brands.link import Linker
+    from extractor.brands.registry import load_registry
     from extractor.graph.merge import merge_runs, schema_relations
     from extractor.graph.stores import open_store
 
     relations = schema_relations()
+    linker = Linker(load_registry(brands)) if brands else None
     with open_store(graph) as store:
-        merged = merge_runs(run_dirs, store, relations, min_confidence=min_confidence)
+        merged = merge_runs(run_dirs, store, relations, linker=linker, min_confidence=min_confidence)
     for run in merged:
         change = f"{run.change.added} statements added, {run.change.removed} removed"
         _say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")
@@ -153,7 +159,12 @@ def undo(
 @app.command()
 def export(
     graph: GraphOption,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="parquet (a folder) or jsonld (a file).")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT", help="parquet (a folder), jsonld or brands, a registry (files)."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="PATH", help="New file or folder.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:

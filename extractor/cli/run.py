@@ -12,6 +12,7 @@ import typer
 from extractor.cli.output import console, count_records, print_json, progress_bar
 
 if TYPE_CHECKING:
+    from extractor.brands.link import Linker
     from extractor.config import RunConfig
     from extractor.journal import Summary
     from extractor.records import Outcome
@@ -35,6 +36,9 @@ def run(
         Path | None, typer.Option(help="Run folder; the same folder again goes on where it stopped.")
     ] = None,
     graph: Annotated[Path | None, typer.Option(help="DuckDB file to merge into at the end.")] = None,
+    brands: Annotated[
+        Path | None, typer.Option(help="Registry of brands (JSONL) that the graph's are linked to.")
+    ] = None,
     schema: Annotated[str | None, typer.Option(help="Schema id for all products; auto: by category.")] = None,
     taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file in place of the shipped one.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Prompt for attributes, such as attributes@v1.")] = None,
@@ -82,6 +86,7 @@ def run(
         "feeds": tuple(feeds or ()),
         "out": out,
         "graph": graph,
+        "brands": brands,
         "schema_id": schema,
         "taxonomy": taxonomy,
         "prompt": prompt,
@@ -135,13 +140,15 @@ def execute(settings: RunConfig) -> Summary:
     from extractor.run import check, run
 
     check(settings)
+    # What cannot be read or written is told now, not after hours of work.
+    linker = open_linker(settings.brands, settings.graph)
     if settings.graph:
-        open_store(settings.graph).close()  # what cannot be written is told now, not after hours of work
+        open_store(settings.graph).close()
     with progress_bar(count_records(settings.feeds, settings.limit)) as show:
         summary = run(settings, progress=show)
     report = write_report(settings.out)
     if settings.graph:
-        merge_into(settings.graph, settings)
+        merge_into(settings.graph, settings, linker)
     rejections = ", ".join(f"{count} {reason}" for reason, count in summary.rejections.items()) or "none"
     console().print(
         f"{summary.outcomes} products, {summary.values} values, {summary.products_per_s:.1f} products/s;"
@@ -152,13 +159,32 @@ def execute(settings: RunConfig) -> Summary:
     return summary
 
 
-def merge_into(graph: Path, settings: RunConfig) -> None:
+def open_linker(brands: Path | None, graph: Path | None) -> Linker | None:
+    """The registry of brands, ready to link; ConfigError when it is broken, or there is no graph to link in."""
+    from extractor.brands.link import Linker
+    from extractor.brands.registry import load_registry
+    from extractor.errors import ConfigError
+
+    if brands is None:
+        return None
+    if graph is None:
+        raise ConfigError(f"--brands {brands}: brands are linked in the graph; give --graph as well")
+    return Linker(load_registry(brands))
+
+
+def merge_into(graph: Path, settings: RunConfig, linker: Linker | None) -> None:
     """Say what one run said."""
     from extractor.graph.merge import merge_runs, schema_relations
     from extractor.graph.stores import open_store
 
     with open_store(graph) as store:
-        merge_runs([settings.out], store, schema_relations(), min_confidence=settings.min_confidence)
+        merge_runs(
+            [settings.out],
+            store,
+            schema_relations(),
+            linker=linker,
+            min_confidence=settings.min_confidence,
+        )
 
 
 def rejects_too_many(settings: RunConfig, summary: Summary) -> bool:

@@ -34,11 +34,12 @@ def show(
 
 @app.command()
 def check() -> None:
-    """Load the taxonomy and every schema strictly. Exit 2 when one is wrong."""
+    """Load the taxonomy, the units and every schema strictly. Exit 2 when one is wrong."""
     from extractor.schema import SchemaStore, default_folder
+    from extractor.units import load_units
 
     store = SchemaStore(default_folder())
-    problems = store.check()
+    problems = [*store.check(), *load_units(default_folder()).problems()]
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:

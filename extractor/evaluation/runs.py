@@ -5,7 +5,7 @@ In: what `suite.py` knows of a run when it begins, later the folder. Out: an Eva
 
     gold.jsonl        the gold records that were used, in the form that read_gold reads
     baselines.jsonl   `{"baseline", "id", "predicted"}` lines: what other methods predict for the same records
-    suite.json        suite, gold_hash, offered, names of the baselines, settings
+    suite.json        suite, gold_hash, offered, names of the baselines, settings, groups
 
 Does not know how gold was made, nor how predictions are counted.
 """
@@ -13,7 +13,7 @@ Does not know how gold was made, nor how predictions are counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class EvalRun:
     # "calibrated", "sample", "seed", "commit", "version".
     settings: Mapping[str, Any]
     baselines: Baselines
+    # Name -> attributes that are also scored together.
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def predictions(self) -> Mapping[str, Mapping[str, Values]]:
@@ -116,6 +118,7 @@ def begin_eval_run(
     offered: Mapping[str, Sequence[str]],
     settings: Mapping[str, Any],
     baselines: Baselines,
+    groups: Mapping[str, Sequence[str]],
 ) -> None:
     """Write what the run folder needs beside its journal; nothing when that was done before."""
     if (folder / SUITE).exists():
@@ -139,6 +142,7 @@ def begin_eval_run(
                 "offered": offered,
                 "baselines": list(baselines),
                 "settings": settings,
+                "groups": groups,
             },
         )
 
@@ -172,6 +176,7 @@ def open_eval_run(folder: Path) -> EvalRun:
         outcomes=_outcomes(folder),
         settings=stored["settings"],
         baselines=_read_baselines(folder / BASELINES, stored["baselines"]),
+        groups=stored.get("groups", {}),
     )
     if hash_gold(gold, run.offered) != run.gold_hash:
         raise ConfigError(f"{folder / GOLD}: changed since the run; restore it or run the suite again")

@@ -5,13 +5,13 @@ Needs no model: what a run predicted stands in its folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from extractor.evaluation.calibration import judged_values, reliability
-from extractor.evaluation.metrics import PROTOCOLS, summarize, tally
+from extractor.evaluation.metrics import PROTOCOLS, Counts, count, judged_cells, summarize, tally
 from extractor.evaluation.pages import write_scores
 from extractor.evaluation.runs import EvalRun, open_eval_run
 from extractor.evaluation.statistics import Scores
@@ -33,6 +33,8 @@ def score_run(run: EvalRun) -> dict[str, Any]:
         "model": run.settings["model"],
         "records": len(run.gold),
         **_scores(run, run.predictions),
+        "categories": _by_category(run),
+        "groups": {name: _of_group(run, attributes) for name, attributes in run.groups.items()},
         "baselines": {name: _scores(run, predicted) for name, predicted in run.baselines.items()},
         "ece": round(reliability(judged_values(run)).ece, 4),
         "listings_per_s": run.listings_per_s,
@@ -49,6 +51,22 @@ def score_folder(folder: Path) -> dict[str, Any]:
         write_json(folder / SCORES, scores)
     write_scores(run, scores, folder / PAGE)
     return scores
+
+
+def _by_category(run: EvalRun) -> dict[str, dict[str, float]]:
+    """Category -> paper scores: a small shop does not vanish behind a large one."""
+    cells = judged_cells(run.gold, run.predictions, run.offered)
+    counted = count((cell for cell in cells if cell.listed), lambda cell: cell.record.category)
+    return {category: counts.scores() for category, counts in counted.items()}
+
+
+def _of_group(run: EvalRun, attributes: Sequence[str]) -> dict[str, float]:
+    """Strict scores of these attributes together, and how many of their cells hold a wrong value."""
+    counts = Counts()
+    for cell in judged_cells(run.gold, run.predictions, run.offered):
+        if cell.attribute in attributes and cell.counts_under("strict"):
+            counts.add(cell.judgment)
+    return {**counts.scores(), "false": counts.nv + counts.vw}
 
 
 def _scores(run: EvalRun, predictions: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:

@@ -159,6 +159,7 @@ def _extract(
             offered=material.offered,
             settings=settings,
             baselines=material.baselines,
+            groups=suite.groups,
         )
         failed = 0
         for batch in batched(journal.pending(_products(material.gold)), BATCH_LISTINGS):

@@ -48,6 +48,11 @@ def _place(path: Any, info: ValidationInfo) -> Any:
     return path
 
 
+def _several(value: Any) -> Any:
+    """One path stands for a list of it."""
+    return [value] if isinstance(value, str | Path) else value
+
+
 _OFFERED = TypeAdapter(dict[str, list[str]])
 SuitePath = Annotated[Path, BeforeValidator(_place)]
 
@@ -71,7 +76,10 @@ class Suite(_Strict):
     name: Annotated[str, Field(min_length=1)]
     # One line: what it is, its licence.
     about: str
-    gold: SuitePath | None = None
+    # One file or several.
+    gold: Annotated[tuple[SuitePath, ...], BeforeValidator(_several)] = ()
+    # Name -> attributes that are also scored together; with groups, no other attribute is scored.
+    groups: Mapping[str, tuple[str, ...]] = {}
     # In place of `gold`: brands of the held-out tenth; the other records are the training gold.
     catalogues: tuple[Catalogue, ...] = ()
     # "names": attributes are spans called as the gold calls them; "shipped": schemas/ of the gold's categories.
@@ -87,8 +95,8 @@ class Suite(_Strict):
     def _check(self) -> Self:
         if bool(self.gold) == bool(self.catalogues):
             raise ValueError("needs gold or catalogues; give one of them")
-        if self.catalogues and (self.train or self.offered or self.schemas != "names"):
-            raise ValueError("with catalogues there is no train, offered or schemas; leave them out")
+        if self.catalogues and (self.train or self.offered or self.groups or self.schemas != "names"):
+            raise ValueError("with catalogues there is no train, offered, groups or schemas; leave them out")
         if self.offered and self.schemas != "names":
             raise ValueError('schemas "shipped" say what is offered; leave offered out')
         if DICTIONARY in self.reference:
@@ -96,19 +104,59 @@ class Suite(_Strict):
         return self
 
     @property
+    def scored(self) -> frozenset[str] | None:
+        """Attributes that are scored; None: all."""
+        return frozenset(name for names in self.groups.values() for name in names) or None
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files that a run reads."""
-        named = (self.gold, self.offered, self.train, *(shop.path for shop in self.catalogues))
+        named = (*self.gold, self.offered, self.train, *(shop.path for shop in self.catalogues))
         return (*(path for path in named if path), *self.reference.values())
 
 
+class TaskSuite(_Strict):
+    """A suite that measures something else than extraction: tasks.py says what can be measured."""
+
+    name: Annotated[str, Field(min_length=1)]
+    about: str
+    # What is measured; a file with this key is a TaskSuite.
+    task: str
+    # What the task reads: name -> file.
+    inputs: Mapping[str, SuitePath] = {}
+    # What it reads as well where it is there.
+    optional: Mapping[str, SuitePath] = {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that a run needs."""
+        return tuple(self.inputs.values())
+
+    def paths(self, data: Path) -> dict[str, Path]:
+        """Input name -> file, of all that are there."""
+        there = {name: path for name, path in self.optional.items() if (data / path).is_file()}
+        return {name: data / path for name, path in {**self.inputs, **there}.items()}
+
+
 def load_suite(folder: Path, name: str) -> Suite:
-    """Read one suite; ConfigError names those that there are."""
+    """Read a suite that measures extraction; ConfigError names those that there are."""
+    suite = load_any(folder, name)
+    if isinstance(suite, TaskSuite):
+        raise ConfigError(
+            f"suite {name}: measures {suite.task}, no extraction; only `extractor eval run {name}` has a use for it"
+        )
+    return suite
+
+
+def load_any(folder: Path, name: str) -> Suite | TaskSuite:
+    """Read any suite; ConfigError names those that there are."""
     path = folder / f"{name}.toml"
     if name not in (known := suite_names(folder)):
         raise ConfigError(f"{folder}: no suite {name!r}; there are {', '.join(known) or 'none'}")
     try:
-        suite = Suite.model_validate(tomllib.loads(read_text(path)), context=path.parent)
+        content = tomllib.loads(read_text(path))
+        kind: type[Suite | TaskSuite] = TaskSuite if "task" in content else Suite
+        suite = kind.model_validate(content, context=path.parent)
         if suite.name != name:
             raise DataFileError(f"name is {suite.name!r}, the file's is {name!r}; make them one")
     except tomllib.TOMLDecodeError as error:
@@ -127,9 +175,18 @@ def suite_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
-def missing(suite: Suite, data: Path) -> list[Path]:
+def missing(suite: Suite | TaskSuite, data: Path) -> list[Path]:
     """Files of the suite that are not there."""
     return [data / path for path in suite.files if not (data / path).is_file()]
+
+
+def check_files(suite: Suite | TaskSuite, data: Path) -> None:
+    """ConfigError names a file of the suite that is not there."""
+    if absent := missing(suite, data):
+        others = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
+        raise ConfigError(
+            f"suite {suite.name}: {absent[0]} is not there{others}; name the data folder with --data or EXTRACTOR_DATA"
+        )
 
 
 def read_suite_gold(suite: Suite, data: Path) -> list[GoldRecord]:
@@ -139,12 +196,8 @@ def read_suite_gold(suite: Suite, data: Path) -> list[GoldRecord]:
         ConfigError: a file of the suite is missing (any: a run needs them all) or broken, there is no record, or
             one has no title or the id of another.
     """
-    if absent := missing(suite, data):
-        others = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        raise ConfigError(
-            f"suite {suite.name}: {absent[0]} is not there{others}; name the data folder with --data or EXTRACTOR_DATA"
-        )
-    gold = read_gold(data / suite.gold) if suite.gold else list(_of_catalogues(suite, data, test=True))
+    check_files(suite, data)
+    gold = list(_of_files(suite, data) if suite.gold else _of_catalogues(suite, data, test=True))
     if not gold:
         raise ConfigError(
             f"suite {suite.name}: its catalogues hold no record to measure on; give such as state brands in titles"
@@ -164,6 +217,14 @@ def read_suite_train(suite: Suite, data: Path) -> list[GoldRecord]:
     if suite.catalogues:
         return list(_of_catalogues(suite, data, test=False))
     return read_gold(data / suite.train) if suite.train else []
+
+
+def _of_files(suite: Suite, data: Path) -> Iterator[GoldRecord]:
+    for path in suite.gold:
+        for record in read_gold(data / path):
+            listed = record.attributes.items()
+            kept = {name: values for name, values in listed if suite.scored is None or name in suite.scored}
+            yield replace(record, attributes=kept)
 
 
 def _of_catalogues(suite: Suite, data: Path, *, test: bool) -> Iterator[GoldRecord]:
@@ -234,11 +295,16 @@ class Material:
     paths: Mapping[str, tuple[str, ...]]
     # Name -> what other methods predict for `gold`.
     baselines: Mapping[str, Predictions]
+    # Attributes that are scored; None: all.
+    scored: frozenset[str] | None = None
 
     @property
     def offered(self) -> dict[str, list[str]]:
-        """Category -> attribute ids."""
-        return {name: [a.id for a in schema.attributes] for name, schema in self.schemas.items()}
+        """Category -> ids of the attributes that are scored."""
+        return {
+            name: [a.id for a in schema.attributes if self.scored is None or a.id in self.scored]
+            for name, schema in self.schemas.items()
+        }
 
 
 def load_material(suite: Suite, data: Path, *, sample: int | None = None, seed: int = 0) -> Material:
@@ -246,7 +312,7 @@ def load_material(suite: Suite, data: Path, *, sample: int | None = None, seed: 
     everything = read_suite_gold(suite, data)
     gold = sampled(everything, sample, seed)
     schemas = suite_schemas(suite, data, everything)
-    bare = Material(everything, gold, schemas, _paths(suite, schemas), {})
+    bare = Material(everything, gold, schemas, _paths(suite, schemas), {}, suite.scored)
     return replace(bare, baselines=_baselines(suite, data, bare))
 
 

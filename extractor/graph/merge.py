@@ -8,11 +8,13 @@ does not matter.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from extractor.brands.link import Linker
 from extractor.errors import SinkError
 from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores import Change, Store
@@ -41,6 +43,7 @@ def merge_runs(
     store: Store,
     relations: Mapping[str, str],
     *,
+    linker: Linker | None = None,
     min_confidence: float = 0.0,
     batch_statements: int = _BATCH,
 ) -> list[Merged]:
@@ -50,6 +53,7 @@ def merge_runs(
         folders: Folders of runs; a run may still be going on.
         store: Open for writing.
         relations: Attribute id -> relation type, see `schema_relations`.
+        linker: Knows which brand a name means; None: a brand is what it is called.
         min_confidence: Values below it are not stated; they stay in the run folder.
         batch_statements: A batch ends when it has so many statements.
 
@@ -58,9 +62,10 @@ def merge_runs(
         SinkError: A line is no Outcome, or the store cannot be written; what was merged before stays.
     """
     manifests = [read_manifest(folder) for folder in folders]
+    read = partial(facts_of, relations=relations, linker=linker)
     try:
         return [
-            _merge(folder, manifest, store, relations, min_confidence, batch_statements)
+            _merge(folder, manifest, store, read, min_confidence, batch_statements)
             for folder, manifest in zip(folders, manifests, strict=True)
         ]
     finally:  # also for the batches before a broken line
@@ -75,11 +80,15 @@ def schema_relations(folder: Path | None = None) -> dict[str, str]:
     return {a.id: a.relation for schema_id in schemas.ids() for a in schemas.by_id(schema_id).attributes}
 
 
+# Outcome and id of its run -> what it says.
+_Reader = Callable[[Outcome, str], ProductFacts | None]
+
+
 def _merge(
     folder: Path,
     manifest: Mapping[str, Any],
     store: Store,
-    relations: Mapping[str, str],
+    read: _Reader,
     min_confidence: float,
     batch_statements: int,
 ) -> Merged:
@@ -92,7 +101,7 @@ def _merge(
     for outcome in read_outcomes(folder):
         outcomes += 1
         sure = tuple(value for value in outcome.values if value.confidence >= min_confidence)
-        facts = _facts(folder, replace(outcome, values=sure), run_id, relations)
+        facts = _facts(folder, replace(outcome, values=sure), run_id, read)
         if facts is None:
             continue
         batch[facts.product_id] = facts
@@ -105,9 +114,9 @@ def _merge(
     return Merged(run_id, outcomes, change, _is_half_written(folder / OUTCOMES))
 
 
-def _facts(folder: Path, outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> ProductFacts | None:
+def _facts(folder: Path, outcome: Outcome, run_id: str, read: _Reader) -> ProductFacts | None:
     try:
-        return facts_of(outcome, run_id, relations)
+        return read(outcome, run_id)
     except (AttributeError, TypeError, ValueError) as error:  # `from_json` does not look at every type
         where = f"{folder / OUTCOMES}: {outcome.product_id}"
         raise SinkError(f"{where}: no sound outcome ({error}); delete its line and run it again") from error

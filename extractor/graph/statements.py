@@ -6,31 +6,19 @@ no files; the same Outcome gives the same facts, whatever else is in the graph.
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from extractor.brands.link import Linker
+from extractor.graph.brands import HAS_BRAND, brand_statements
+from extractor.graph.nodes import KINDS, Node, Said, slug, value_node
 from extractor.records import AttributeValue, Outcome, Provenance, Reason, Source, Span, Statement
 
-# Prefix of a node id -> kind of the node.
-KINDS = {
-    "product": "Product",
-    "category": "Category",
-    "brand": "Brand",
-    "product_type": "ProductType",
-    "audience": "Audience",
-    "occasion": "Occasion",
-    "merchant": "Merchant",
-    "value": "Value",
-}
 # Relation types that lead to an entity, with the prefix of its node ids; all others lead to a value.
 _ENTITIES = {
-    "has_brand": "brand",
+    HAS_BRAND: "brand",
     "is_a": "product_type",
     "suits": "audience",
     "used_for": "occasion",
@@ -38,22 +26,8 @@ _ENTITIES = {
 }
 # Relation types of feed facts that are no attribute of a schema.
 _FEED_RELATIONS = {"merchant": "sold_by", "seller": "sold_by"}
-# A longer literal is named by its hash: an id is a key, and the text stands in the label.
-_MAX_LITERAL = 160
 # Rejections after which an Outcome says nothing of a product: it is none, or its id is taken.
 _NO_PRODUCT = {Reason.UNREADABLE, Reason.DUPLICATE_ID}
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One thing that statements are about."""
-
-    # Prefix, colon, and what identifies it: "brand:sony".
-    id: str
-    # One of KINDS.
-    kind: str
-    # How this Outcome spells it.
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +43,25 @@ class ProductFacts:
     statements: Mapping[str, Statement]
 
 
-def facts_of(outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> ProductFacts | None:
+def facts_of(
+    outcome: Outcome, run_id: str, relations: Mapping[str, str], linker: Linker | None = None
+) -> ProductFacts | None:
     """What an Outcome says; None when it is of no product.
 
     Args:
         outcome: From the journal.
         run_id: Id of the run that it belongs to.
         relations: Attribute id -> relation type; an attribute that is missing here has `has_<attribute>`.
+        linker: Knows which brand a name means; None: a brand is what it is called.
     """
     if any(r.attribute is None and r.reason in _NO_PRODUCT for r in outcome.rejections):
         return None
     product = Node(f"product:{outcome.product_id}", "Product", outcome.title)
     nodes = {product.id: product}
     statements: dict[str, Statement] = {}
-    for subject, predicate, target, confidence, provenance in _said(outcome, product, run_id, relations):
+    for subject, predicate, target, confidence, provenance in _said(
+        outcome, product, run_id, relations, linker
+    ):
         # The first spelling in an Outcome stays, as does the first of two statements with one id.
         nodes.setdefault(subject.id, subject)
         nodes.setdefault(target.id, target)
@@ -91,23 +70,33 @@ def facts_of(outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> Pro
     return ProductFacts(outcome.product_id, outcome.title, outcome.content_hash, nodes, statements)
 
 
-_Said = tuple[Node, str, Node, float, Provenance]
-
-
-def _said(outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str]) -> Iterator[_Said]:
+def _said(
+    outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], linker: Linker | None
+) -> Iterator[Said]:
     yield from _category(outcome, product, run_id)
+    brands = []
+    for said in _stated(outcome, product, run_id, relations):
+        if said.predicate == HAS_BRAND:
+            brands.append(said)
+        else:
+            yield said
+    yield from brand_statements(brands, outcome, linker)
+
+
+def _stated(outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str]) -> Iterator[Said]:
+    """The values of the text, then those of the feed."""
     for value in outcome.values:
         if value.canonical.strip():
             yield _value(outcome, product, run_id, relations, value)
     for name, texts in _feed_facts(outcome.feed):
         for text in texts:
             predicate, target = _target(name, text, relations)
-            yield product, predicate, target, 1.0, _origin(run_id, outcome.product_id, "feed")
+            yield Said(product, predicate, target, 1.0, _origin(run_id, outcome.product_id, "feed"))
 
 
 def _value(
     outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], value: AttributeValue
-) -> _Said:
+) -> Said:
     text = f"{value.canonical} {value.unit}" if value.unit else value.canonical
     predicate, target = _target(value.attribute, text, relations)
     made_by = outcome.made_by
@@ -121,21 +110,21 @@ def _value(
         made_by.schema,
         made_by.model,
     )
-    return product, predicate, target, value.confidence, provenance
+    return Said(product, predicate, target, value.confidence, provenance)
 
 
-def _category(outcome: Outcome, product: Node, run_id: str) -> Iterator[_Said]:
+def _category(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
     """The product's category and, where ids follow the path, the branch above it."""
     category = outcome.category
     if not category.path:
         return
     branch = _branch(category.id, category.path)
     origin = _origin(run_id, outcome.product_id, "taxonomy")
-    yield product, "in_category", branch[-1], category.confidence, origin
+    yield Said(product, "in_category", branch[-1], category.confidence, origin)
     # A run says once what lies above a category, not once for each product in it.
     origin = _origin(run_id, "", "taxonomy")
     for parent, child in pairwise(branch):
-        yield child, "subcategory_of", parent, 1.0, origin
+        yield Said(child, "subcategory_of", parent, 1.0, origin)
 
 
 def _branch(category_id: str, path: Sequence[str]) -> list[Node]:
@@ -169,29 +158,12 @@ def _target(attribute: str, text: str, relations: Mapping[str, str]) -> tuple[st
     prefix = _ENTITIES.get(predicate)
     if prefix:
         return predicate, Node(f"{prefix}:{slug(text, '-') or text}", KINDS[prefix], text)
-    return predicate, Node(f"value:{name}:{_literal(text)}", "Value", text)
-
-
-def _literal(text: str) -> str:
-    if len(text) <= _MAX_LITERAL:
-        return text
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return predicate, value_node(name, text)
 
 
 def _origin(run_id: str, product_id: str, source: Source) -> Provenance:
     """Origin of what no model read from the text."""
     return Provenance(run_id, product_id, source, None, "", "", "", "")
-
-
-@lru_cache(maxsize=65_536)
-def slug(text: str, separator: str) -> str:
-    """A name in lower case, with a separator for all but letters, marks and digits: "black-decker".
-
-    Marks stay, because Devanagari and Thai write vowels with them. Empty when nothing is left ("???").
-    """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
-    return re.sub(r" +", separator, kept.strip())
 
 
 def statement_of(row: Mapping[str, Any]) -> Statement:

@@ -14,7 +14,11 @@ from extractor.errors import ConfigError, SinkError
 from extractor.graph.stores.duckdb import DuckDBStore
 
 # Name -> module with `write`; imported when asked for.
-EXPORTS = {"parquet": "extractor.graph.exports.parquet", "jsonld": "extractor.graph.exports.jsonld"}
+EXPORTS = {
+    "parquet": "extractor.graph.exports.parquet",
+    "jsonld": "extractor.graph.exports.jsonld",
+    "brands": "extractor.graph.exports.brands",
+}
 
 
 def export(graph: DuckDBStore, name: str, out: Path, *, force: bool = False) -> None:

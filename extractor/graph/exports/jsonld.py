@@ -52,6 +52,9 @@ _TEXTS = {
 # Relation type -> property of the product's offer.
 _OFFERS = {"has_price": "price", "has_currency": "priceCurrency", "sold_by": "seller"}
 
+# Relation types that say how a statement came about, nothing of the product.
+_REMARKS = {"brand_link", "brand_check"}
+
 _ROWS = """
 SELECT n.id, n.kind, n.label, e.predicate, o.id AS object, o.kind AS object_kind, o.label AS text
 FROM nodes AS n LEFT JOIN edges AS e ON e.subject = n.id LEFT JOIN nodes AS o ON o.id = e.object
@@ -83,6 +86,8 @@ def _node(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def _add_edge(node: dict[str, Any], row: dict[str, Any]) -> None:
     predicate = row["predicate"]
+    if predicate in _REMARKS:
+        return
     if predicate in _LINKS:
         _append(node, _LINKS[predicate], _object(row))
     elif predicate in _OFFERS:

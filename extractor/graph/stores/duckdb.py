@@ -21,7 +21,8 @@ import duckdb
 import pyarrow as pa
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
-from extractor.graph.statements import KINDS, ProductFacts
+from extractor.graph.nodes import KINDS
+from extractor.graph.statements import ProductFacts
 from extractor.graph.stores import Change
 
 # Raised when the tables change in a way that an older package cannot read.

@@ -1,0 +1,1 @@
+"""Whose a product is: brand names as shops write them, a registry of brands, and which of them a name means."""
