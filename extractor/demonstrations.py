@@ -153,7 +153,7 @@ def to_example(record: GoldRecord, category: str, schema: CategorySchema) -> Pro
     names = [name for name in known if name in record.attributes]
     names += [name for name in record.attributes if name not in known]
     values = {
-        name: _answer(known.get(name) or Attribute(name, title=name, description=""), forms, record.text)
+        name: answer_of(known.get(name) or Attribute(name, title=name, description=""), forms, record.text)
         for name in names
         if (forms := record.attributes[name])
     }
@@ -166,15 +166,15 @@ def to_example(record: GoldRecord, category: str, schema: CategorySchema) -> Pro
     )
 
 
-def _answer(attribute: Attribute, forms: Sequence[str], text: str) -> Any:
+def answer_of(attribute: Attribute, forms: Sequence[str], text: str) -> Any:
     """What the object holds under the attribute: a value, a list of them, or None when the text has none."""
-    values = [value for form in forms if (value := _decoded(attribute, form, text)) is not None]
+    values = [value for form in forms if (value := decoded(attribute, form, text)) is not None]
     if attribute.multi:
         return values[: attribute.max_items] or None
     return values[0] if values else None
 
 
-def _decoded(attribute: Attribute, form: str, text: str) -> str | int | float | None:
+def decoded(attribute: Attribute, form: str, text: str) -> str | int | float | None:
     """One accepted form as a grammar for `text` would let it through (constraint.py)."""
     if attribute.enum:
         stated = attribute.how == "derived" or find_evidence(attribute, form, text) is not None

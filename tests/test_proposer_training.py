@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ from extractor.errors import ConfigError
 from extractor.propose import Ask, open_proposer
 from extractor.propose.encode import Encoder
 from extractor.propose.network import MAX_CHUNKS
+from extractor.split import held_out
 from extractor.training.dataset import Record
 from extractor.training.leaks import TestTitles
-from extractor.training.proposer import Target, Trainer, ask, load_recipe, loss_of, places
+from extractor.training.pointing import Target, loss_of, places
+from extractor.training.proposer import Recipe, fit, load_recipe
+from extractor.training.questions import Questions, ask
 from tests.tiny_proposer import build_tiny_encoder
 
 RECIPE = """
@@ -35,6 +39,7 @@ head_rate = 3e-3
 warmup_steps = 5
 average = 0.9
 checkpoint_every = 20
+log_every = 10
 [[sources]]
 kind = "gold"
 path = "train.jsonl.gz"
@@ -62,14 +67,19 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def trainer(data: Path, out: str, *, steps: int = 60, leave_out: str = "[]") -> Trainer:
-    encoder = build_tiny_encoder(data / "pretrained")
+def recipe(data: Path, *, steps: int = 60, leave_out: str = "[]", encoder: str = "") -> Recipe:
+    """Written to a file and read again, as a user's is."""
+    encoder = encoder or str(build_tiny_encoder(data / "pretrained"))
     (data / "recipe.toml").write_text(RECIPE.format(steps=steps, encoder=encoder, leave_out=leave_out))
-    return Trainer(load_recipe(data / "recipe.toml"), data, data / out)
+    return load_recipe(data / "recipe.toml")
+
+
+def train(data: Path, out: str, *, steps: int) -> Path:
+    return fit(recipe(data, steps=steps), data, data / out, report=lambda _: None)
 
 
 def test_it_learns_what_the_labels_say(data: Path) -> None:
-    folder = trainer(data, "out", steps=100).run()
+    folder = train(data, "out", steps=100)
     [found] = open_proposer(folder).propose([Ask(("Brand", "Color", "Size"), "Shoes", "Bolt Shoe 3 Red")])
     assert found["Size"].absent > 0.5
     assert found["Brand"].spans[0].span.slice("Bolt Shoe 3 Red") == "Bolt"
@@ -77,40 +87,36 @@ def test_it_learns_what_the_labels_say(data: Path) -> None:
 
 
 def test_a_resumed_run_ends_with_the_very_same_weights(data: Path) -> None:
-    trainer(data, "whole", steps=40).run()
-    stopped = trainer(data, "parts", steps=40)
-    stopped.batches = _Stopping(stopped.batches, at=30)  # type: ignore[assignment]
+    train(data, "whole", steps=40)
+
+    def die(row: Mapping[str, object]) -> None:
+        if row["step"] == 30:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        stopped.run()
-    resumed = trainer(data, "parts", steps=40)
-    assert resumed.step == 20
-    resumed.run()
+        fit(recipe(data, steps=40), data, data / "parts", report=die)
+    train(data, "parts", steps=40)
     for name in ("model.safetensors", "tokenizer.json"):
-        assert (data / "parts" / "model" / name).read_bytes() == (
-            data / "whole" / "model" / name
-        ).read_bytes()
+        resumed, whole = (data / run / "model" / name for run in ("parts", "whole"))
+        assert resumed.read_bytes() == whole.read_bytes()
+    curve = (data / "parts" / "loss.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in curve] == [10, 20, 30, 40]
 
 
 def test_a_folder_of_another_recipe_is_left_alone(data: Path) -> None:
-    trainer(data, "out", steps=1).run()
-    with pytest.raises(ConfigError, match="made with another recipe"):
-        trainer(data, "out", steps=2)
+    train(data, "out", steps=1)
+    with pytest.raises(ConfigError, match="with a different recipe"):
+        train(data, "out", steps=2)
+
+
+def test_a_folder_of_something_else_is_left_alone(data: Path) -> None:
+    with pytest.raises(ConfigError, match="holds something that is no training run"):
+        fit(recipe(data), data, data, report=lambda _: None)
 
 
 def test_a_missing_encoder_is_told(data: Path) -> None:
-    (data / "recipe.toml").write_text(RECIPE.format(steps=1, encoder="no_such_package", leave_out="[]"))
     with pytest.raises(ConfigError, match="pip install no-such-package"):
-        Trainer(load_recipe(data / "recipe.toml"), data, data / "out")
-
-
-class _Stopping:
-    def __init__(self, batches: object, at: int) -> None:
-        self._batches, self._at = batches, at
-
-    def __call__(self, step: int) -> object:
-        if step >= self._at:
-            raise KeyboardInterrupt
-        return self._batches(step)  # type: ignore[operator]
+        fit(recipe(data, encoder="no_such_package"), data, data / "out", report=lambda _: None)
 
 
 def test_every_place_of_every_form_is_accepted(tmp_path: Path) -> None:
@@ -166,12 +172,26 @@ def test_test_titles_are_not_trained_on(data: Path) -> None:
     (data / "eval" / "attributes").mkdir(parents=True)
     with gzip.open(data / "eval" / "attributes" / "test.jsonl.gz", "wt") as file:
         file.write(json.dumps({"id": "t", "title": "acme shoe 1 RED"}) + "\n")
-    run = trainer(data, "out")
-    assert run.questions.left_out == {"train.jsonl.gz": 1}
+    assert questions(data).left_out == {"train.jsonl.gz": 1}
 
 
 def test_what_is_left_out_is_never_shown(data: Path) -> None:
-    questions = trainer(data, "out", leave_out='["color"]').questions
     rng = random.Random(0)
-    asked = {name for _ in range(50) for name in questions.draw(rng).answers}
-    assert asked == {"Brand", "Size"}
+    shown = questions(data, leave_out=["color"])
+    assert {name for _ in range(50) for name in shown.draw(rng).answers} == {"Brand", "Size"}
+
+
+def questions(data: Path, leave_out: Sequence[str] = ()) -> Questions:
+    return Questions(recipe(data).sources, data, leave_out=leave_out, everything=False)
+
+
+def test_neither_test_titles_nor_the_held_out_tenth_are_trainable() -> None:
+    rows = [{"id": f"bb-{n}", "title": f"Acme Radio {n}"} for n in range(20)]
+    assert [row["id"] for row in rows if held_out(str(row["id"]))] == ["bb-1", "bb-13", "bb-14"]
+    trainable = TestTitles(["ACME radio, 7"]).trainable(rows)
+    assert {row["id"] for row in rows} - {row["id"] for row in trainable} == {
+        "bb-1",
+        "bb-7",
+        "bb-13",
+        "bb-14",
+    }

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from extractor.cli.output import console
+from extractor.cli.training import train
 
 
 def add_to(app: typer.Typer) -> None:
     """All three stand at the top level."""
     for command in (train, serve, doctor):
         app.command()(command)
-
-
-def train(
-    recipe: Annotated[Path, typer.Argument(help="Such as eval/recipes/embedded.toml.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for checkpoint, loss curve and model; resumed when it is there.")
-    ],
-    data: Annotated[Path, typer.Option(envvar="EXTRACTOR_DATA", help="Data folder.")] = Path(
-        "../shared/data"
-    ),
-) -> None:
-    """Train a language model from scratch or fine-tune a span proposer, on the GPU where there is one."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from extractor.training import open_recipe
-
-    steps, fit = open_recipe(recipe)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console()) as bar:
-        task = bar.add_task("reading data", total=steps)
-
-        def report(line: Mapping[str, Any]) -> None:
-            losses = "  ".join(
-                f"{name.replace('_', ' ')} {line[name]:.3f}" for name in line if "loss" in name
-            )
-            bar.update(task, completed=line["step"], description=f"{losses}  {line['tokens_per_s']} tokens/s")
-
-        trained = fit(data, out, report)
-    console().print(f"{trained.folder}: try it with {trained.option}", markup=False, soft_wrap=True)
 
 
 def serve(

@@ -1,51 +1,35 @@
-"""Data to weights: a decoder-only model of our own from scratch, and a span proposer from a pretrained encoder.
+"""Data to weights: our own models from scratch, and any of them, or any causal language model, on one's own labels.
 
-`dataset` turns labelled records into examples, `synthesize` makes more from the taxonomy, `leaks` keeps test titles
-out, `prune` makes the encoder small; `recipe` reads recipes, `fit` trains the decoder, `proposer` the proposer.
-Imported by the command line alone.
+From scratch: `dataset` turns labelled records into examples, `synthesize` makes more from the taxonomy, `leaks` keeps
+test titles out, `prune` makes the encoder small; `fit` trains the language model (`tokenizer`, `rows`, `masks`),
+`proposer` the span proposer (`questions`, `pointing`). `finetune` goes on from a trained model. `recipe` reads recipes
+and `loop` is the training loop of all. Imported by the command line alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-Report = Callable[[Mapping[str, Any]], None]
+from extractor.errors import ConfigError
+from extractor.training.watch import Trained, Watcher
 
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What came of a recipe."""
-
-    folder: Path
-    # How to use it: "--model DIR".
-    option: str
+__all__ = ["Trained", "Watcher", "train_from_scratch"]
 
 
-def open_recipe(path: Path) -> tuple[int, Callable[[Path, Path, Report], Trained]]:
-    """Steps of a recipe, and what runs it: data folder, out folder, progress -> Trained.
+def train_from_scratch(recipe: Path, data: Path, out: Path, watcher: Watcher) -> Trained:
+    """Train what a recipe with sources says.
 
     Raises:
-        ConfigError: naming the file and what is wrong.
+        ConfigError: the recipe, the data or `out` is wrong.
     """
     from extractor.training import fit, proposer
     from extractor.training.recipe import read_table
 
+    if not data.is_dir():
+        raise ConfigError(f"{data}: no such folder; name the data folder with --data")
     # A proposer begins with a pretrained encoder, a language model with nothing.
-    if "encoder" in read_table(path):
-        recipe = proposer.load_recipe(path)
-
-        def run_proposer(data: Path, out: Path, report: Report) -> Trained:
-            folder = proposer.Trainer(recipe, data, out).run(report)
-            return Trained(folder, f"--policy propose-only --proposer {folder}")
-
-        return recipe.train.steps, run_proposer
-    decoder = fit.load_recipe(path)
-
-    def run_decoder(data: Path, out: Path, report: Report) -> Trained:
-        folder = fit.fit(decoder, data, out, report=report)
-        return Trained(folder, f"--model {folder}")
-
-    return decoder.train.steps, run_decoder
+    if "encoder" in read_table(recipe):
+        folder = proposer.fit(proposer.load_recipe(recipe), data, out, report=watcher.progress)
+        return Trained(folder, f"--policy propose-only --proposer {folder}")
+    folder = fit.fit(fit.load_recipe(recipe), data, out, report=watcher.progress)
+    return Trained(folder, f"--model {folder}")

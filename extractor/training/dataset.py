@@ -4,7 +4,9 @@ In: the gzip'ed JSON Lines files named by a recipe. Out: `Example`s: the very pr
 and the object that it wants back. Does not know tokens, models or optimizers.
 
 Kinds of source:
-    gold       attribute names with their values or null, judged by people
+    gold       attribute names with their values or null, judged by people; what is not listed is absent
+    partial    the same, where what is not listed was not judged
+    labelled   the same, judged by a program, which left out what it was not sure of (proposed.py)
     weak       seller attributes and brands; a value counts where it stands verbatim in the text
     category   a category path; the task is to pick its leaf among others of the same shop
 """
@@ -17,12 +19,13 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from extractor.errors import ConfigError
-from extractor.split import held_out, is_disc, stated_forms
+from extractor.split import is_disc, stated_forms
 
 COLORS = [
     "black",
@@ -222,29 +225,30 @@ def category_records(rows: Sequence[Mapping[str, Any]], *, max_chars: int) -> li
     ]
 
 
-def not_held_out(reader: Callable[..., list[Record]]) -> Callable[..., list[Record]]:
-    """The reader of a shop's feed without the tenth that suites measure on; judged data has test splits of its own."""
-    return lambda rows, max_chars: reader(
-        [row for row in rows if not held_out(row["id"])], max_chars=max_chars
-    )
+def labelled_records(rows: Sequence[Mapping[str, Any]], *, max_chars: int) -> list[Record]:
+    """What a program said, and nothing of what it left out."""
+    return [
+        replace(record, unjudged=()) for record in gold_records(rows, complete=False, max_chars=max_chars)
+    ]
 
 
 READERS: Mapping[str, Callable[..., list[Record]]] = {
-    "gold": lambda rows, max_chars: gold_records(rows, complete=True, max_chars=max_chars),
-    "partial": lambda rows, max_chars: gold_records(rows, complete=False, max_chars=max_chars),
-    "weak": not_held_out(weak_records),
-    "bestbuy": not_held_out(bestbuy_records),
-    "myntra": not_held_out(myntra_records),
-    "prefixed": not_held_out(prefixed_records),
-    "category": not_held_out(category_records),
+    "gold": partial(gold_records, complete=True),
+    "partial": partial(gold_records, complete=False),
+    "labelled": labelled_records,
+    "weak": weak_records,
+    "bestbuy": bestbuy_records,
+    "myntra": myntra_records,
+    "prefixed": prefixed_records,
+    "category": category_records,
 }
 
 
-def load_source(kind: str, path: Path, *, max_chars: int) -> Source:
-    """Read one file of a recipe. Raises ConfigError for an unknown kind or a missing file."""
+def load_source(kind: str, rows: Sequence[Mapping[str, Any]], *, max_chars: int) -> Source:
+    """Rows of one file of a recipe as records. Raises ConfigError for an unknown kind."""
     if kind not in READERS:
         raise ConfigError(f"recipe: source kind {kind!r} is none of {', '.join(READERS)}")
-    records = READERS[kind](read_lines(path), max_chars=max_chars)
+    records = READERS[kind](rows, max_chars=max_chars)
     return Source(
         kind, records, values_of(records), categories=sorted({r.category for r in records if r.category})
     )

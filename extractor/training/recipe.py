@@ -26,7 +26,7 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; name a recipe such as eval/recipes/embedded.toml"
+            f"{path}: {error.strerror}; name proposer, decoder, lora, or a recipe file"
         ) from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise ConfigError(f"{path}: {error}") from error
