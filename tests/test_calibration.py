@@ -318,7 +318,7 @@ def test_a_broken_calibration_is_one_line(model: ModelInfo) -> None:
 
 
 def test_the_shipped_model_is_calibrated() -> None:
-    assert set(load_model_info().calibration.curves) == {"span/title", "span/description"}
+    assert "span/title" in load_model_info().calibration.curves
 
 
 # -- the whole way -------------------------------------------------------------------------------------------

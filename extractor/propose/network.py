@@ -24,7 +24,8 @@ from extractor.propose.encode import Encoded
 # Longest span in chunks: 99.8 % of the values that people labelled are as short.
 MAX_CHUNKS = 16
 _FORBIDDEN = -1e4
-_WORDS = "encoder.embeddings.word_embeddings.weight"
+# Endings of what a matrix is packed into.
+_BYTES, _SCALE = ".int8", ".scale"
 # Largest file of saved weights.
 SHARD = "15MB"
 
@@ -131,19 +132,26 @@ class SpanProposer(nn.Module):
 
 
 def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """bfloat16, and one byte a number for the word vectors, a third of all, with a scale for each word."""
-    packed = {name: value.to("cpu", torch.bfloat16).contiguous() for name, value in weights.items()}
-    words = weights[_WORDS].to("cpu", torch.float32)
-    scale = words.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
-    del packed[_WORDS]
-    return {**packed, f"{_WORDS}.int8": (words / scale).round().to(torch.int8), f"{_WORDS}.scale": scale}
+    """One byte a number for matrices, with a scale for each row; bfloat16 for vectors, which are few."""
+    packed: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        if value.ndim < 2:
+            packed[name] = value.to("cpu", torch.bfloat16).contiguous()
+            continue
+        matrix = value.to("cpu", torch.float32)
+        scale = matrix.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
+        packed[name + _BYTES] = (matrix / scale).round().to(torch.int8)
+        packed[name + _SCALE] = scale
+    return packed
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Inverse of `pack` up to rounding; weights that were not packed stay as they are."""
-    weights = dict(packed)
-    if f"{_WORDS}.int8" in weights:
-        weights[_WORDS] = weights.pop(f"{_WORDS}.int8").float() * weights.pop(f"{_WORDS}.scale")
+    weights = {name: value for name, value in packed.items() if not name.endswith((_BYTES, _SCALE))}
+    for name in packed:
+        if name.endswith(_BYTES):
+            matrix = name.removesuffix(_BYTES)
+            weights[matrix] = packed[name].float() * packed[matrix + _SCALE]
     return weights
 
 
