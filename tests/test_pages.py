@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from evaluation_runs import eval_run
 from html_page import CLOSING, HOSTILE, assert_harmless, assert_self_contained, in_browser, read_page
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extractor.evaluation.cards import Card, Line, Mark, find, make_card
@@ -315,6 +315,7 @@ def test_ticks(scale: Scale, ticks: Sequence[float]) -> None:
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1))
+@example([8.0, -5e-324])
 def test_every_value_is_on_its_scale(values: list[float]) -> None:
     scale = scale_over(values)
     assert all(scale.holds(value) for value in values) and len(scale.ticks) <= 10

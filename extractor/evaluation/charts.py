@@ -21,7 +21,8 @@ class Scale:
         return round(100 * min(1.0, max(0.0, share)), 2)
 
     def holds(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        # A billionth of a point is nothing, and too little to be divided by a step.
+        return self.low <= round(value, 9) <= self.high
 
     @property
     def ticks(self) -> list[float]:
