@@ -20,6 +20,7 @@ from extractor.training.dataset import (
     Source,
     draw,
     gold_records,
+    labelled_records,
     load_source,
     read_lines,
     swap_values,
@@ -84,6 +85,19 @@ def test_unlisted_attributes_are_absent_only_where_the_labels_are_complete() -> 
     assert complete.labels == {"Brand": ("Acme",), "Color": ("Red",), "Size": None}
     assert partial.labels == {"Brand": ("Acme",), "Color": ("Red",)}
     assert partial.unjudged == ("Size",)
+
+
+def test_labels_of_a_program_say_themselves_what_nobody_judged() -> None:
+    sure = {
+        "id": "1",
+        "title": "Red mug",
+        "category": "Mugs",
+        "attributes": {"Color": ["Red"], "Voltage": None},
+    }
+    unsure = {"id": "2", "title": "Mug", "category": "Mugs", "attributes": {}, "unjudged": ["Color"]}
+    first, second = labelled_records([sure, unsure], max_chars=100)
+    assert (first.labels, first.unjudged) == ({"Color": ("Red",), "Voltage": None}, ())
+    assert (second.labels, second.unjudged) == ({}, ("Color",))
 
 
 @given(st.integers(0, 10_000))

@@ -77,8 +77,10 @@ def write(path: Path, labelled: Iterator[tuple[Row, Record | None]]) -> None:
                     "title": title,
                     "description": description,
                     "category": record.category,
+                    "attributes": record.labels,
+                    "unjudged": record.unjudged,
                 }
-                file.write(json.dumps({**line, "attributes": record.labels}, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 count += 1
 
 

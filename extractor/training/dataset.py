@@ -6,7 +6,7 @@ and the object that it wants back. Does not know tokens, models or optimizers.
 Kinds of source:
     gold       attribute names with their values or null, judged by people; what is not listed is absent
     partial    the same, where what is not listed was not judged
-    labelled   the same, judged by a program, which left out what it was not sure of (proposed.py)
+    labelled   the same, judged by a program (proposed.py, lexicon.py); what it was not sure of is left out, or unjudged
     weak       seller attributes and brands; a value counts where it stands verbatim in the text
     category   a category path; the task is to pick its leaf among others of the same shop
 """
@@ -226,9 +226,11 @@ def category_records(rows: Sequence[Mapping[str, Any]], *, max_chars: int) -> li
 
 
 def labelled_records(rows: Sequence[Mapping[str, Any]], *, max_chars: int) -> list[Record]:
-    """What a program said, and nothing of what it left out."""
+    """What a program said; what it was not sure of stands in a line's `unjudged`, or is not asked for."""
+    records = gold_records(rows, complete=False, max_chars=max_chars)
     return [
-        replace(record, unjudged=()) for record in gold_records(rows, complete=False, max_chars=max_chars)
+        replace(record, unjudged=tuple(row.get("unjudged", ())))
+        for row, record in zip(rows, records, strict=True)
     ]
 
 

@@ -1,33 +1,30 @@
-"""`extractor graph ...`: merge runs, look at the graph, take runs back, export.
+"""`extractor graph merge | stats | show | query | check | undo | export`.
 
 In: command lines. Out: results on stdout, notes on stderr; errors leave as ExtractorError.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-if TYPE_CHECKING:
-    from extractor.graph.stores.duckdb import DuckDBStore
-
-app = typer.Typer(no_args_is_help=True, help="The graph: merge runs into it, look at it, export it.")
+from extractor.cli.graph.shared import (
+    GraphOption,
+    JsonOption,
+    app,
+    jsonable,
+    note,
+    reading,
+    say,
+    say_json,
+    say_table,
+)
 
 # Rows of a query that people are shown.
 _SHOWN = 1000
-
-GraphOption = Annotated[Path, typer.Option("--graph", help="DuckDB file of the graph.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 @app.command()
@@ -51,20 +48,20 @@ def merge(
         merged = merge_runs(run_dirs, store, relations, linker=linker, min_confidence=min_confidence)
     for run in merged:
         change = f"{run.change.added} statements added, {run.change.removed} removed"
-        _say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")
+        say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")
         if run.half_written:
-            _note(f"{run.run_id}: a half-written last line is left out; `extractor run` again completes it")
+            note(f"{run.run_id}: a half-written last line is left out; `extractor run` again completes it")
 
 
 @app.command()
 def stats(graph: GraphOption, as_json: JsonOption = False) -> None:
     """Count nodes by kind, statements and runs."""
-    with _reading(graph) as store:
+    with reading(graph) as store:
         counts = store.stats()
     if as_json:
-        return _say_json(counts)
+        return say_json(counts)
     rows = [*counts["nodes"].items(), ("statements", counts["statements"]), ("runs", counts["runs"])]
-    _say_table(["what", "count"], [(name, f"{count:,}") for name, count in rows])
+    say_table(["what", "count"], [(name, f"{count:,}") for name, count in rows])
 
 
 @app.command()
@@ -76,20 +73,20 @@ def show(
     """Show a node: its category, its statements with the words that say so, and what mentions it."""
     from extractor.graph.show import describe
 
-    with _reading(graph) as store:
+    with reading(graph) as store:
         described = describe(store, node)
     if as_json:
-        return _say_json(described)
-    _say(f"{described['label']}\n{described['kind']} {described['id']}")
+        return say_json(described)
+    say(f"{described['label']}\n{described['kind']} {described['id']}")
     if described["category"]:
-        _say(" > ".join(described["category"]))
+        say(" > ".join(described["category"]))
     if described["statements"]:
         columns = ["relation", "value", "quote", "source", "confidence", "run"]
-        _say_table(columns, [_statement_row(s) for s in described["statements"]])
+        say_table(columns, [_statement_row(s) for s in described["statements"]])
     if described["mentions"]:
-        _say(f"mentioned by {described['mentioned_by']:,}:")
+        say(f"mentioned by {described['mentioned_by']:,}:")
         rows = [(m["predicate"], m["id"], m["label"]) for m in described["mentions"]]
-        _say_table(["relation", "by", "label"], rows)
+        say_table(["relation", "by", "label"], rows)
 
 
 def _statement_row(statement: dict[str, Any]) -> tuple[str, ...]:
@@ -116,14 +113,14 @@ def query(
 
     Example: extractor graph query "SELECT label FROM nodes WHERE kind = 'Brand'" --graph G.duckdb
     """
-    with _reading(graph, closed=True) as store:
+    with reading(graph, closed=True) as store:
         columns, rows = store.query(sql)
         if as_json:
-            return _say_json({"columns": columns, "rows": [[_jsonable(v) for v in row] for row in rows]})
+            return say_json({"columns": columns, "rows": [[jsonable(v) for v in row] for row in rows]})
         shown = list(islice(rows, _SHOWN))
-        _say_table(columns, [["" if v is None else str(v) for v in row] for row in shown])
+        say_table(columns, [["" if v is None else str(v) for v in row] for row in shown])
         if len(shown) == _SHOWN and next(rows, None) is not None:
-            _note(f"only the first {_SHOWN:,} rows are shown; --json prints all")
+            note(f"only the first {_SHOWN:,} rows are shown; --json prints all")
 
 
 @app.command()
@@ -131,13 +128,13 @@ def check(graph: GraphOption) -> None:
     """Look for what should not be; exit code 1 when there is any."""
     from extractor.graph.check import problems
 
-    with _reading(graph) as store:
+    with reading(graph) as store:
         found = list(problems(store))
     for problem in found:
-        _say(problem)
+        say(problem)
     if found:
         raise typer.Exit(1)
-    _note(f"{graph}: no problem found")
+    note(f"{graph}: no problem found")
 
 
 @app.command()
@@ -153,7 +150,7 @@ def undo(
         raise ConfigError(f"{graph}: no such graph; give the one that the run was merged into")
     with open_store(graph) as store:
         change = store.undo(run_id)
-    _say(f"{run_id}: {change.removed} statements removed")
+    say(f"{run_id}: {change.removed} statements removed")
 
 
 @app.command()
@@ -171,45 +168,6 @@ def export(
     """Write the graph for other tools; the file or folder appears whole or not at all."""
     from extractor.graph.exports import export as write
 
-    with _reading(graph) as store:
+    with reading(graph) as store:
         write(store, to, out, force=force)
-    _say(str(out))
-
-
-def _reading(graph: Path, *, closed: bool = False) -> closing[DuckDBStore]:
-    from extractor.graph.stores.duckdb import DuckDBStore
-
-    return closing(DuckDBStore(graph, read_only=True, closed=closed))
-
-
-def _say(text: str) -> None:
-    typer.echo(_plain(text))
-
-
-def _note(text: str) -> None:
-    typer.echo(_plain(text), err=True)
-
-
-def _say_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    console = Console()
-    table = Table()
-    for name in columns:
-        table.add_column(Text(_plain(name)))
-    for row in rows:
-        table.add_row(*(Text(_plain(cell), overflow="fold") for cell in row))
-    if not console.is_terminal:  # a file or pipe has no width: whole cells, one line a row
-        console.width = console.measure(table).maximum
-    console.print(table)
-
-
-def _plain(text: str) -> str:
-    """Product text cannot steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
-
-
-def _jsonable(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    say(str(out))

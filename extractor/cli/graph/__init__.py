@@ -1,0 +1,9 @@
+"""`extractor graph ...`: one module a topic, each of which adds its commands to the app.
+
+A new topic is a module beside these, named below.
+"""
+
+from extractor.cli.graph import store
+from extractor.cli.graph.shared import app
+
+__all__ = ["app", "store"]

@@ -1,0 +1,66 @@
+"""What the graph commands share: their Typer app, their options, opening a graph and printing.
+
+In: a path, text or rows. Out: a store open for reading; stdout for results, stderr for notes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from extractor.graph.stores.duckdb import DuckDBStore
+
+app = typer.Typer(no_args_is_help=True, help="The graph: merge runs into it, look at it, export it.")
+
+GraphOption = Annotated[Path, typer.Option("--graph", help="DuckDB file of the graph.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def reading(graph: Path, *, closed: bool = False) -> closing[DuckDBStore]:
+    """A graph to read from; `closed`: SQL can reach nothing else."""
+    from extractor.graph.stores.duckdb import DuckDBStore
+
+    return closing(DuckDBStore(graph, read_only=True, closed=closed))
+
+
+def say(text: str) -> None:
+    typer.echo(plain(text))
+
+
+def note(text: str) -> None:
+    typer.echo(plain(text), err=True)
+
+
+def say_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    console = Console()
+    table = Table()
+    for name in columns:
+        table.add_column(Text(plain(name)))
+    for row in rows:
+        table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
+    if not console.is_terminal:  # a file or pipe has no width: whole cells, one line a row
+        console.width = console.measure(table).maximum
+    console.print(table)
+
+
+def plain(text: str) -> str:
+    """Product text cannot steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def jsonable(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
