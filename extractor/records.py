@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Any, Literal
 
 How = Literal["span", "choice", "derived"]
-# "taxonomy": where a product's category was chosen, not read, and of what that category implies.
-Source = Literal["title", "description", "feed", "taxonomy"]
+# "taxonomy": where a product's category was chosen, not read, and of what that category implies. "person": stated or
+# taken back by hand; "match": found by comparing listings.
+Source = Literal["title", "description", "feed", "taxonomy", "person", "match"]
 Role = Literal["system", "user", "assistant"]
 # Who decides the values of a product, proposer or language model; see policy.py.
 Policy = Literal["propose-only", "cascade", "decode-all"]
@@ -336,10 +337,12 @@ class Provenance:
     product: str
     source: Source
     span: Span | None
-    # The words of the product text that say so; empty when the feed says so.
+    # The words of the product text that say so; empty when the feed says so; of a match or a person: why.
     quote: str
+    # What a model was asked with; of a person: "assert" or "retract".
     prompt: str
     schema: str
+    # What read the text, or who the person is.
     model: str
 
 

@@ -19,10 +19,12 @@ from extractor.graph.check import problems
 from extractor.graph.exports import export
 from extractor.graph.exports.jsonld import iri
 from extractor.graph.merge import merge_runs, schema_relations
-from extractor.graph.nodes import Node, slug
+from extractor.graph.nodes import Node, Said, slug
 from extractor.graph.show import describe
-from extractor.graph.statements import facts_of
-from extractor.graph.stores.duckdb import FORMAT, DuckDBStore
+from extractor.graph.statements import facts_of, gathered
+from extractor.graph.stores import Change
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.graph.stores.tables import FORMAT
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
@@ -32,6 +34,7 @@ from extractor.records import (
     Provenance,
     Reason,
     Rejection,
+    Source,
     Span,
     Statement,
 )
@@ -88,6 +91,7 @@ def snapshot(store: DuckDBStore) -> dict[str, list[tuple[Any, ...]]]:
         "statements": "SELECT id::VARCHAR, * EXCLUDE (id) FROM statements",
         "nodes": "FROM nodes",
         "listings": "FROM listings",
+        "members": "FROM members",
         "runs": "SELECT id, manifest FROM runs",
     }
     return {name: sorted(store.query(sql)[1], key=repr) for name, sql in tables.items()}
@@ -125,6 +129,16 @@ def test_what_an_outcome_says() -> None:
             "category:electronics",
             1.0,
             replace(route, product=""),
+        ),
+        *(
+            (
+                "category:electronics.tvs",
+                "has_attribute",
+                f"attribute:{name}",
+                1.0,
+                replace(route, product=""),
+            )
+            for name in ("brand", "gender")
         ),
         (
             "product:x",
@@ -361,7 +375,67 @@ def test_undo_of_an_unknown_run(graph: DuckDBStore) -> None:
     assert snapshot(graph) == before
 
 
+# ---- what is said of several listings
+
+
+def pair(one: str, other: str, run: str = "m1", confidence: float = 0.9, predicate: str = "same_as") -> Said:
+    """A match of two products, or a person's word on them."""
+    source: Source = "match" if run.startswith("m") else "person"
+    origin = Provenance(run, one, source, None, "same model number", "", "", "matcher")
+    ends = (Node(f"product:{name}", "Product", f"Title {name}") for name in (one, other))
+    return Said(next(ends), predicate, next(ends), confidence, origin)
+
+
+def members(store: DuckDBStore) -> list[tuple[Any, ...]]:
+    return sorted(store.query("FROM members")[1])
+
+
+def test_matches_make_spus_and_a_later_match_replaces_its_own(tmp_path: Path) -> None:
+    with in_memory() as store:
+        run = write_run(tmp_path / "run", "r1", [outcome(name, f"Title {name}") for name in "abcd"])
+        merge_runs([run], store, RELATIONS)
+        before = snapshot(store)
+        assert store.state("m1", {}, gathered([pair("a", "b"), pair("b", "c")])) == Change(2, 0)
+        assert members(store) == [("spu:a", f"product:{name}") for name in "abc"]
+        assert store.state("m1", {}, gathered([pair("b", "c")])) == Change(0, 1)
+        assert members(store) == [("spu:b", "product:b"), ("spu:b", "product:c")]
+        assert list(store.query("FROM nodes WHERE kind = 'SPU'")[1]) == [("spu:b", "SPU", "Title b")]
+        assert store.state("m1", {}, gathered([pair("b", "c")])) == Change()
+        store.state("p1", {}, gathered([pair("b", "c", "p1", predicate="different_from")]))
+        assert members(store) == []
+        lost = "SELECT reason FROM statements WHERE rank = 'deprecated'"
+        assert list(store.query(lost)[1]) == [("a person says different_from",)]
+        assert list(problems(store)) == []
+        store.undo("r1")
+        assert (members(store), list(problems(store))) == ([], [])
+        merge_runs([run], store, RELATIONS)
+        store.undo("p1")
+        assert members(store) == [("spu:b", "product:b"), ("spu:b", "product:c")]
+        store.undo("m1")
+        assert snapshot(store) == before
+
+
 # ---- the file
+
+BEFORE_2 = """
+DROP TABLE members;
+DROP TABLE functional;
+ALTER TABLE statements DROP COLUMN reason;
+UPDATE graph_format SET version = 1;
+"""
+
+
+def test_a_graph_of_format_1_is_brought_up_to_date_by_the_next_write(
+    tmp_path: Path, graph: DuckDBStore
+) -> None:
+    before = snapshot(graph)
+    graph._connection.execute(BEFORE_2)
+    graph.close()
+    with pytest.raises(ConfigError, match=r"an older version .* brings it up to date"):
+        DuckDBStore(tmp_path / "g.duckdb", read_only=True)
+    with DuckDBStore(tmp_path / "g.duckdb") as opened:
+        assert (snapshot(opened), list(problems(opened))) == (before, [])
+
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
@@ -425,7 +499,7 @@ def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBS
         with pytest.raises(ConfigError, match=r"^query: ") as error:
             list(closed.query(sql.format(folder=tmp_path))[1])
         assert "\n" not in str(error.value)
-        assert list(closed.query("SELECT count(*) FROM statements")[1]) == [(12,)]
+        assert list(closed.query("SELECT count(*) FROM statements")[1]) == [(14,)]
     assert sorted(tmp_path.iterdir()) == files
 
 
@@ -476,7 +550,7 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     out = tmp_path / "it's out"
     export(graph, "parquet", out)
     tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
-    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 11, "edges": 10, "statements": 12}
+    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 13, "edges": 12, "statements": 14}
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
     assert {row["id"] for row in tables["statements"]} == set(facts.statements)

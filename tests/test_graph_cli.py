@@ -37,7 +37,7 @@ def test_merge_says_what_changed_and_merging_again_changes_nothing(tmp_path: Pat
     file = tmp_path / "g.duckdb"
     assert graph("merge", *runs, "--graph", file)[:2] == (
         0,
-        "r1: 1 outcomes read, 12 statements added, 0 removed\nr2: 1 outcomes read, 12 statements added, 0 removed\n",
+        "r1: 1 outcomes read, 15 statements added, 0 removed\nr2: 1 outcomes read, 15 statements added, 0 removed\n",
     )
     before = graph("stats", "--graph", file, "--json")
     assert "0 statements added, 0 removed" in graph("merge", *runs, "--graph", file)[1]
@@ -57,8 +57,16 @@ def test_merge_notes_a_half_written_line(tmp_path: Path) -> None:
 
 def test_stats(file: Path) -> None:
     code, out, err = graph("stats", "--graph", file, "--json")
-    kinds = {"Audience": 1, "Brand": 1, "Category": 2, "Merchant": 1, "Product": 1, "Value": 5}
-    assert (code, json.loads(out), err) == (0, {"nodes": kinds, "statements": 12, "runs": 1}, "")
+    kinds = {
+        "Attribute": 3,
+        "Audience": 1,
+        "Brand": 1,
+        "Category": 2,
+        "Merchant": 1,
+        "Product": 1,
+        "Value": 5,
+    }
+    assert (code, json.loads(out), err) == (0, {"nodes": kinds, "statements": 15, "runs": 1}, "")
     assert "statements" in graph("stats", "--graph", file)[1]
 
 
@@ -103,7 +111,7 @@ def test_check_and_undo(file: Path) -> None:
         connection.execute("DELETE FROM nodes WHERE kind = 'Brand'")
     code, out, _ = graph("check", "--graph", file)
     assert (code, out[:50]) == (1, "2 times: statements have an end that is no node, s")
-    assert graph("undo", "r1", "--graph", file)[:2] == (0, "r1: 12 statements removed\n")
+    assert graph("undo", "r1", "--graph", file)[:2] == (0, "r1: 15 statements removed\n")
     assert json.loads(graph("stats", "--graph", file, "--json")[1]) == {
         "nodes": {},
         "statements": 0,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from extractor.graph.statements import statement_of
-from extractor.graph.stores.duckdb import KIND_OF_ID, DuckDBStore
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.graph.stores.tables import KIND_OF_ID
 
 # Problem -> SQL that gives the ids it shows at.
 _RULES = {
@@ -26,12 +27,21 @@ _RULES = {
         "SELECT id FROM nodes WHERE id NOT IN (SELECT subject FROM statements)"
         " AND id NOT IN (SELECT object FROM statements)"
         " AND id NOT IN (SELECT 'product:' || product FROM listings)"
+        " AND id NOT IN (SELECT spu FROM members)"
+    ),
+    "members of a SPU are no nodes": (
+        "SELECT spu FROM members WHERE spu NOT IN (SELECT id FROM nodes)"
+        " OR product NOT IN (SELECT id FROM nodes)"
+    ),
+    "reasons are missing, or given for a statement that stands": (
+        "SELECT id FROM statements WHERE (rank = 'deprecated') <> (reason <> '')"
     ),
     "statements belong to a run that was not merged": (
         "SELECT id FROM statements WHERE run NOT IN (SELECT id FROM runs)"
     ),
     "statements are about a product that their run does not list": (
-        "SELECT id FROM statements AS s WHERE product <> '' AND NOT EXISTS"
+        "SELECT id FROM statements AS s WHERE product <> '' AND source NOT IN ('person', 'match')"
+        " AND NOT EXISTS"
         " (FROM listings AS l WHERE l.run = s.run AND l.product = s.product)"
     ),
     "listings are not unique in their run": (
@@ -46,7 +56,8 @@ _RULES = {
         " OR span_start < 0 OR span_end <= span_start"
     ),
     "quotes are not as long as their span": (
-        "SELECT id FROM statements WHERE length(quote) <> coalesce(span_end - span_start, 0)"
+        "SELECT id FROM statements WHERE source NOT IN ('person', 'match')"
+        " AND length(quote) <> coalesce(span_end - span_start, 0)"
     ),
     "quotes do not stand in the title at their span": (
         "SELECT s.id FROM statements AS s JOIN listings AS l ON l.run = s.run AND l.product = s.product"

@@ -24,6 +24,9 @@ KINDS = {
     "occasion": "Occasion",
     "merchant": "Merchant",
     "value": "Value",
+    # What several listings are of.
+    "spu": "SPU",
+    "attribute": "Attribute",
 }
 # Stands in the id of a node whose name has another meaning elsewhere, before the vertical where it has this one.
 MEANING = "@"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +29,16 @@ _ENTITIES = {
 _FEED_RELATIONS = {"merchant": "sold_by", "seller": "sold_by"}
 # Rejections after which an Outcome says nothing of a product: it is none, or its id is taken.
 _NO_PRODUCT = {Reason.UNREADABLE, Reason.DUPLICATE_ID}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run says that is about no listing alone."""
+
+    # Node id -> node.
+    nodes: Mapping[str, Node]
+    # Statement id -> statement; both of its ends are among the nodes.
+    statements: Mapping[str, Statement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +68,40 @@ def facts_of(
     if any(r.attribute is None and r.reason in _NO_PRODUCT for r in outcome.rejections):
         return None
     product = Node(f"product:{outcome.product_id}", "Product", outcome.title)
-    nodes = {product.id: product}
+    facts = gathered(_said(outcome, product, run_id, relations, linker))
+    nodes = {product.id: product, **facts.nodes}
+    return ProductFacts(outcome.product_id, outcome.title, outcome.content_hash, nodes, facts.statements)
+
+
+def gathered(said: Iterable[Said]) -> Facts:
+    """Nodes and statements by id; the first spelling of a node stays, as does the first of two statements."""
+    nodes: dict[str, Node] = {}
     statements: dict[str, Statement] = {}
-    for subject, predicate, target, confidence, provenance in _said(
-        outcome, product, run_id, relations, linker
-    ):
-        # The first spelling in an Outcome stays, as does the first of two statements with one id.
-        nodes.setdefault(subject.id, subject)
-        nodes.setdefault(target.id, target)
-        statement = Statement(subject.id, predicate, target.id, "normal", confidence, provenance)
-        statements.setdefault(statement.id, statement)
-    return ProductFacts(outcome.product_id, outcome.title, outcome.content_hash, nodes, statements)
+    for each in said:
+        nodes.setdefault(each.subject.id, each.subject)
+        nodes.setdefault(each.target.id, each.target)
+        name, statement = _stated_once(each) if each.provenance.product else _stated_often(each)
+        statements.setdefault(name, statement)
+    return Facts(nodes, statements)
+
+
+def _stated_once(said: Said) -> tuple[str, Statement]:
+    """Id and statement."""
+    statement = Statement(
+        said.subject.id, said.predicate, said.target.id, "normal", said.confidence, said.provenance
+    )
+    return statement.id, statement
+
+
+# What is about no product comes again with every product of a category, and an id takes long.
+_stated_often = lru_cache(maxsize=16_384)(_stated_once)
 
 
 def _said(
     outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], linker: Linker | None
 ) -> Iterator[Said]:
     yield from _category(outcome, product, run_id)
+    yield from _attributes(outcome, run_id, relations)
     brands = []
     for said in _stated(outcome, product, run_id, relations):
         if said.predicate == HAS_BRAND:
@@ -125,6 +153,20 @@ def _category(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
     origin = _origin(run_id, "", "taxonomy")
     for parent, child in pairwise(branch):
         yield Said(child, "subcategory_of", parent, 1.0, origin)
+
+
+def _attributes(outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> Iterator[Said]:
+    """Which attributes of the schemas products of this category have; said once of a run, as is what lies above it."""
+    if not outcome.category.path:
+        return
+    category = _branch(outcome.category.id, outcome.category.path)[-1]
+    stated = [value.attribute for value in outcome.values]
+    stated += [slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts]
+    origin = _origin(run_id, "", "taxonomy")
+    for name in dict.fromkeys(stated):
+        if name in relations:
+            attribute = Node(f"attribute:{name}", KINDS["attribute"], name.replace("_", " "))
+            yield Said(category, "has_attribute", attribute, 1.0, origin)
 
 
 def _branch(category_id: str, path: Sequence[str]) -> list[Node]:

@@ -27,6 +27,8 @@ _CLASSES = {
     "Merchant": "Organization",
     "ProductType": "DefinedTerm",
     "Occasion": "DefinedTerm",
+    "Attribute": "DefinedTerm",
+    "SPU": "ProductGroup",
 }
 # Relation type -> property whose value is the node.
 _LINKS = {

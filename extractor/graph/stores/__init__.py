@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
-from extractor.graph.statements import ProductFacts
+from extractor.graph.statements import Facts, ProductFacts
 
 # Name -> module and class; imported when first asked for.
 _STORES = {"duckdb": ("extractor.graph.stores.duckdb", "DuckDBStore")}
@@ -38,6 +38,12 @@ class Store(Protocol):
         """Make these facts all that the run says of their products, in one transaction.
 
         Products of a batch are distinct, and the run was added.
+        """
+
+    def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
+        """Make these facts all that the run says, in one transaction; for runs that are of no listings.
+
+        The run is recorded with its manifest, as `add_run` does; stating the same again changes nothing.
         """
 
     def settle(self) -> None:

@@ -1,0 +1,115 @@
+"""The tables of a DuckDB graph: how they are made, brought up to date, and what goes into them.
+
+In: a connection, or facts. Out: tables, Arrow tables.
+
+No table but `runs` has an index. DuckDB lets only one process write, and a write never inserts a row that is
+there, so ids stay unique without one; an index on random 128-bit ids would make the file several times larger
+and has to fit in memory. Rows of one run lie together, so looking for what the run said before reads that
+run's row groups only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from extractor.graph.nodes import KINDS
+from extractor.graph.statements import Facts, ProductFacts
+
+# Raised when the tables change in a way that an older package cannot read.
+FORMAT = 2
+
+# SQL for the kind that a node id says.
+KIND_OF_ID = (
+    "CASE split_part(id, ':', 1) "
+    + " ".join(f"WHEN '{prefix}' THEN '{kind}'" for prefix, kind in KINDS.items())
+    + " END"
+)
+
+_SINCE_2 = """
+-- Listings that are one product, two or more of a spu; node ids. Derived: see identity.py.
+CREATE TABLE members (spu VARCHAR NOT NULL, product VARCHAR NOT NULL);
+-- Relation types with one true object at most, as the schemas of the last merge say.
+CREATE TABLE functional (predicate VARCHAR NOT NULL);
+"""
+
+TABLES = f"""
+CREATE TABLE graph_format (version INTEGER NOT NULL);
+INSERT INTO graph_format VALUES ({FORMAT});
+-- merged_at is in UTC.
+CREATE TABLE runs (id VARCHAR PRIMARY KEY, manifest JSON NOT NULL, merged_at TIMESTAMP NOT NULL);
+-- One row for each run and product; what it says of the product stands in statements.
+CREATE TABLE listings (
+    run VARCHAR NOT NULL, product VARCHAR NOT NULL, title VARCHAR NOT NULL, content_hash VARCHAR NOT NULL
+);
+-- Derived from statements and listings: see settle.py.
+CREATE TABLE nodes (id VARCHAR NOT NULL, kind VARCHAR NOT NULL, label VARCHAR NOT NULL);
+-- label: how this statement spells its object. Spans count characters of title, newline, description.
+-- rank and reason are derived; the reason says in words why a deprecated statement lost.
+CREATE TABLE statements (
+    id UUID NOT NULL, subject VARCHAR NOT NULL, predicate VARCHAR NOT NULL, object VARCHAR NOT NULL,
+    label VARCHAR NOT NULL, rank VARCHAR NOT NULL, confidence DOUBLE NOT NULL,
+    run VARCHAR NOT NULL, product VARCHAR NOT NULL, source VARCHAR NOT NULL,
+    span_start INTEGER, span_end INTEGER, quote VARCHAR NOT NULL,
+    prompt VARCHAR NOT NULL, schema VARCHAR NOT NULL, model VARCHAR NOT NULL,
+    reason VARCHAR DEFAULT '' NOT NULL
+);
+CREATE VIEW edges AS
+    SELECT subject, predicate, object, max(confidence) AS confidence, count(*) AS statements
+    FROM statements WHERE rank <> 'deprecated' GROUP BY ALL;
+{_SINCE_2}"""
+
+# Format -> SQL that makes the next one of it.
+MIGRATIONS = {
+    1: f"""
+ALTER TABLE statements ADD COLUMN reason VARCHAR DEFAULT '';
+ALTER TABLE statements ALTER COLUMN reason SET NOT NULL;
+{_SINCE_2}
+UPDATE graph_format SET version = 2;
+"""
+}
+
+_LISTING_COLUMNS = dict.fromkeys(("run", "product", "title", "content_hash"), pa.string())
+_NODE_COLUMNS = dict.fromkeys(("id", "kind", "label"), pa.string())
+# Rank and reason are the store's own.
+STATEMENT_COLUMNS = {
+    **dict.fromkeys(("id", "subject", "predicate", "object", "label", "rank"), pa.string()),
+    "confidence": pa.float64(),
+    **dict.fromkeys(("run", "product", "source"), pa.string()),
+    **dict.fromkeys(("span_start", "span_end"), pa.int32()),
+    **dict.fromkeys(("quote", "prompt", "schema", "model"), pa.string()),
+}
+
+
+def listing_table(run_id: str, batch: Sequence[ProductFacts]) -> pa.Table:
+    return table(_LISTING_COLUMNS, [(run_id, f.product_id, f.title, f.content_hash) for f in batch])
+
+
+def node_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
+    nodes = {node.id: (node.id, node.kind, node.label) for facts in batch for node in facts.nodes.values()}
+    return table(_NODE_COLUMNS, nodes.values())
+
+
+def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
+    # By id: products of one category state what lies above it in the same words.
+    rows: dict[str, tuple[Any, ...]] = {}
+    for facts in batch:
+        for name, s in facts.statements.items():
+            if name in rows:
+                continue
+            p = s.provenance
+            start, end = (p.span.start, p.span.end) if p.span else (None, None)
+            rows[name] = (
+                *(name, s.subject, s.predicate, s.object, facts.nodes[s.object].label, s.rank, s.confidence),
+                *(p.run, p.product, p.source, start, end, p.quote, p.prompt, p.schema, p.model),
+            )
+    return table(STATEMENT_COLUMNS, rows.values())
+
+
+def table(columns: Mapping[str, pa.DataType], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
+    """Rows, in the order of `columns`."""
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    arrays = [pa.array(v, type=t) for v, t in zip(values, columns.values(), strict=True)]
+    return pa.table(arrays, names=list(columns))
