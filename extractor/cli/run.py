@@ -174,7 +174,7 @@ def open_linker(brands: Path | None, graph: Path | None) -> Linker | None:
 
 def merge_into(graph: Path, settings: RunConfig, linker: Linker | None) -> None:
     """Say what one run said."""
-    from extractor.graph.merge import merge_runs, schema_relations
+    from extractor.graph.merge import functional_relations, merge_runs, schema_relations
     from extractor.graph.stores import open_store
 
     with open_store(graph) as store:
@@ -182,6 +182,7 @@ def merge_into(graph: Path, settings: RunConfig, linker: Linker | None) -> None:
             [settings.out],
             store,
             schema_relations(),
+            functional=functional_relations(),
             linker=linker,
             min_confidence=settings.min_confidence,
         )

@@ -75,6 +75,8 @@ def problems(graph: DuckDBStore) -> Iterator[str]:
             if row["n"]:
                 yield f"{row['n']} times: {problem}, such as {row['example']}"
     yield from _ids(graph)
+    if unsettled := sorted(graph.unsettled()):
+        yield f"{len(unsettled)} times: ranks or SPUs do not follow from the statements, such as {unsettled[0]}"
 
 
 def _ids(graph: DuckDBStore) -> Iterator[str]:

@@ -1,80 +1,66 @@
 """Which listings are one product: "same as" and "different from" between two listings become clusters.
 
-In: what runs and people say of pairs. Out: clusters, and the claims that lost, each with why. Pure: the same claims
-give the same answer in any order. Knows no store.
+In: claims about pairs of listings. Out: clusters, and the claims that lost, each with why. Pure: the same claims give
+the same answer in any order. Knows no store.
 
-A person outranks a match, a later word of a person an earlier one. The claims that are left are taken surest first,
-those of people before all others; one that would put two listings into one cluster that are said to be different is
-left out.
+A person outranks a match, a later word a former one. The claims that are left are taken surest first, those of people
+before all others; one that would put two listings into one cluster that are said to be different is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from extractor.graph.rank import PERSON, Claim, taken_back
 
 SAME = "same_as"
 DIFFERENT = "different_from"
-
-
-class PairClaim(NamedTuple):
-    """One statement about two listings."""
-
-    # Of the statement.
-    id: str
-    # Node ids of the listings, the smaller first.
-    one: str
-    other: str
-    # The listings are the same product.
-    same: bool
-    # Said by a person.
-    by_person: bool
-    # 0..1.
-    confidence: float
-    # Later runs sort after earlier ones.
-    when: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What becomes of the claims."""
 
-    # Members of each cluster in order, two or more.
+    # Members of each cluster in order, two or more; node ids.
     clusters: Sequence[tuple[str, ...]]
     # Id of a claim that lost -> why, in words.
     lost: Mapping[str, str]
 
 
-def identify(claims: Iterable[PairClaim]) -> Identity:
-    """Clusters of listings that are the same product."""
-    lost: dict[str, str] = {}
+def identify(claims: Sequence[Claim]) -> Identity:
+    """Clusters of listings that are the same product.
+
+    Args:
+        claims: With SAME or DIFFERENT, between two listings.
+    """
+    lost = taken_back(claims)
     standing = []
-    for claim, winner in _by_pair(claims):
-        if claim.same == winner.same:
+    for claim, winner in _by_pair(claim for claim in claims if claim.id not in lost):
+        if claim.predicate == winner.predicate:
             standing.append(claim)
         else:
-            who = "a person" if winner.by_person > claim.by_person else "somebody later"
-            lost[claim.id] = f"{who} says {SAME if winner.same else DIFFERENT}"
-    joined = _Joined((c.one, c.other) for c in standing if not c.same)
-    for claim in sorted((c for c in standing if c.same), key=_surest_first):
-        if apart := joined.join(claim.one, claim.other):
+            who = "a person" if winner.source == PERSON != claim.source else "somebody later"
+            lost[claim.id] = f"{who} says {winner.predicate}"
+    joined = _Joined((c.subject, c.object) for c in standing if c.predicate == DIFFERENT)
+    for claim in sorted((c for c in standing if c.predicate == SAME), key=_surest_first):
+        if apart := joined.join(claim.subject, claim.object):
             lost[claim.id] = f"would put {apart[0]} and {apart[1]} together, which are {DIFFERENT}"
     return Identity(sorted(joined.clusters()), lost)
 
 
-def _by_pair(claims: Iterable[PairClaim]) -> Iterator[tuple[PairClaim, PairClaim]]:
+def _by_pair(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
     """Each claim with the one that counts for its pair."""
-    pairs: dict[tuple[str, str], list[PairClaim]] = {}
+    pairs: dict[tuple[str, ...], list[Claim]] = {}
     for claim in claims:
-        pairs.setdefault((claim.one, claim.other), []).append(claim)
+        pairs.setdefault(tuple(sorted((claim.subject, claim.object))), []).append(claim)
     for of_pair in pairs.values():
-        winner = max(of_pair, key=lambda c: (c.by_person, c.when, c.id))
+        winner = max(of_pair, key=lambda c: (c.source == PERSON, c.when, c.id))
         yield from ((claim, winner) for claim in of_pair)
 
 
-def _surest_first(claim: PairClaim) -> tuple[bool, float, str]:
-    return not claim.by_person, -claim.confidence, claim.id
+def _surest_first(claim: Claim) -> tuple[bool, float, str]:
+    return claim.source != PERSON, -claim.confidence, claim.id
 
 
 class _Joined:
@@ -94,10 +80,12 @@ class _Joined:
         small, large = sorted((self._find(one), self._find(other)), key=lambda r: (len(self._of(r)), r))
         if small == large:
             return None
-        if pairs := [pair for m in self._of(small) if (pair := self._apart.get(large, {}).get(m))]:
+        forbidden = self._apart.get(large, {})
+        if pairs := [forbidden[member] for member in self._of(small) if member in forbidden]:
             return min(pairs)
-        self._members[large] = [*self._of(large), *self._of(small)]
-        self._root |= dict.fromkeys(self._members.pop(small, [small]), large)
+        moved = self._members.pop(small, [small])
+        self._members.setdefault(large, [large]).extend(moved)
+        self._root |= dict.fromkeys(moved, large)
         self._apart.setdefault(large, {}).update(self._apart.pop(small, {}))
         return None
 

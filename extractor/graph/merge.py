@@ -8,12 +8,13 @@ does not matter.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from extractor.attribute import Attribute
 from extractor.brands.link import Linker
 from extractor.errors import SinkError
 from extractor.graph.statements import ProductFacts, facts_of
@@ -43,6 +44,7 @@ def merge_runs(
     store: Store,
     relations: Mapping[str, str],
     *,
+    functional: Set[str] | None = None,
     linker: Linker | None = None,
     min_confidence: float = 0.0,
     batch_statements: int = _BATCH,
@@ -53,6 +55,8 @@ def merge_runs(
         folders: Folders of runs; a run may still be going on.
         store: Open for writing.
         relations: Attribute id -> relation type, see `schema_relations`.
+        functional: Relation types with one true value at most, see `functional_relations`; None: those that
+            the store knows.
         linker: Knows which brand a name means; None: a brand is what it is called.
         min_confidence: Values below it are not stated; they stay in the run folder.
         batch_statements: A batch ends when it has so many statements.
@@ -63,6 +67,8 @@ def merge_runs(
     """
     manifests = [read_manifest(folder) for folder in folders]
     read = partial(facts_of, relations=relations, linker=linker)
+    if functional is not None:
+        store.define(functional)
     try:
         return [
             _merge(folder, manifest, store, read, min_confidence, batch_statements)
@@ -72,12 +78,23 @@ def merge_runs(
         store.settle()
 
 
-def schema_relations(folder: Path | None = None) -> dict[str, str]:
-    """Relation type of every attribute in a folder of schemas, by default the package's own."""
+def schema_relations() -> dict[str, str]:
+    """Relation type of every attribute in the package's schemas."""
+    return {attribute.id: attribute.relation for attribute in _attributes()}
+
+
+def functional_relations() -> set[str]:
+    """Relation types of which the package's schemas say x-functional, each that has them."""
+    open_ended = {attribute.relation for attribute in _attributes() if not attribute.functional}
+    return {attribute.relation for attribute in _attributes()} - open_ended
+
+
+@cache
+def _attributes() -> Sequence[Attribute]:
     from extractor.schema import SchemaStore, default_folder
 
-    schemas = SchemaStore(folder or default_folder())
-    return {a.id: a.relation for schema_id in schemas.ids() for a in schemas.by_id(schema_id).attributes}
+    schemas = SchemaStore(default_folder())
+    return [attribute for name in schemas.ids() for attribute in schemas.by_id(name).attributes]
 
 
 # Outcome and id of its run -> what it says.

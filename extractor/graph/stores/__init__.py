@@ -5,7 +5,7 @@ A store with a new name is a module with the methods of `Store` and a line in `_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -45,6 +45,9 @@ class Store(Protocol):
 
         The run is recorded with its manifest, as `add_run` does; stating the same again changes nothing.
         """
+
+    def define(self, functional: Set[str]) -> None:
+        """Make these the relation types of which one object is true at most; ranks follow."""
 
     def settle(self) -> None:
         """Bring the nodes in line with the statements, once a merge is through."""

@@ -7,7 +7,7 @@ and nodes settled: a process that dies leaves a graph as it was before or after.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,8 @@ from extractor.errors import ConfigError
 from extractor.graph.statements import Facts, ProductFacts
 from extractor.graph.stores import Change
 from extractor.graph.stores.faults import first_line, mapped
-from extractor.graph.stores.settle import settle_members, settle_nodes
+from extractor.graph.stores.labels import settle_nodes
+from extractor.graph.stores.settle import listings_of, settle, unsettled
 from extractor.graph.stores.tables import (
     FORMAT,
     MIGRATIONS,
@@ -135,17 +136,27 @@ class DuckDBStore:
             change = self._say(run_id, "product IN (SELECT product FROM new_listings)")
             self._connection.execute(_FORGET_LISTINGS, {"run": run_id})
             self._connection.execute(_LIST, {"run": run_id})
-            settle_members(self._connection)
-            if change.removed:
+            is_moved = settle(self._connection, [facts.product_id for facts in batch])
+            if change.removed or is_moved:
                 settle_nodes(self._connection)
         return change
 
     def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
         with self._transaction(), self._registered([facts]):
+            before = listings_of(self._connection, run_id)
             self._add_run(run_id, manifest)
             change = self._say(run_id, "true")
-            self._settle()
+            self._settle(before | listings_of(self._connection, run_id))
         return change
+
+    def define(self, functional: Set[str]) -> None:
+        with self._transaction():
+            if {row["predicate"] for row in self.rows("FROM functional")} == functional:
+                return
+            self._connection.execute("DELETE FROM functional")
+            for predicate in sorted(functional):
+                self._connection.execute("INSERT INTO functional VALUES (?)", [predicate])
+            self._settle()
 
     def settle(self) -> None:
         with self._transaction():
@@ -156,14 +167,15 @@ class DuckDBStore:
             if not self._count("SELECT count(*) FROM runs WHERE id = ?", [run_id]):
                 look_up = "extractor graph query 'SELECT id FROM runs'"
                 raise ConfigError(f"{self._path}: no run {run_id!r}; `{look_up}` lists them")
+            listings = listings_of(self._connection, run_id)
             removed = self._count("DELETE FROM statements WHERE run = ?", [run_id])
             self._connection.execute("DELETE FROM listings WHERE run = ?", [run_id])
             self._connection.execute("DELETE FROM runs WHERE id = ?", [run_id])
-            self._settle()
+            self._settle(listings)
         return Change(removed=removed)
 
-    def _settle(self) -> None:
-        settle_members(self._connection)
+    def _settle(self, listings: Set[str] | None = None) -> None:
+        settle(self._connection, listings)
         settle_nodes(self._connection)
 
     def _add_run(self, run_id: str, manifest: Mapping[str, Any]) -> None:
@@ -180,6 +192,11 @@ class DuckDBStore:
         added = self._count(_SAY, {"run": run_id})
         self._connection.execute(_NAME)
         return Change(added, removed)
+
+    def unsettled(self) -> Iterator[str]:
+        """Ids of statements with a wrong rank or reason, and of products in a wrong SPU."""
+        with mapped(self._path):
+            yield from unsettled(self._connection)
 
     def copy_to_parquet(self, sql: str, file: Path) -> None:
         """Write the rows of a SELECT to a new Parquet file."""

@@ -1,92 +1,241 @@
-"""What is derived in a DuckDB graph: clusters of listings, and nodes with their labels.
+"""Ranks and clusters of a DuckDB graph follow from its statements: rank.py and identity.py decide, this asks them.
 
-In: a connection within a transaction, after a write. Out: the tables that follow from statements and listings, brought
-in line. A function of those tables, so that order and undo leave no trace.
+In: a connection, and the listings that a write was about. Out: the table members, and rank and reason of the statements
+of these listings and of those that are the same product. All other statements stay as they are, unread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 
-from extractor.graph.identity import DIFFERENT, SAME, Identity, PairClaim, identify
-from extractor.graph.stores.tables import KIND_OF_ID, table
+from extractor.graph.identity import DIFFERENT, SAME, identify
+from extractor.graph.rank import Claim, Verdict, rank, verdicts
+from extractor.graph.stores.tables import table
 
-# A product is labelled by the title of its last run (by id), a SPU by the title that most of its listings have, the
-# shortest of several; everything else by the spelling that most statements use.
-_NODES = f"""
-WITH spelled AS (
-    SELECT object AS id, label, count(*) AS times FROM statements
-    WHERE NOT starts_with(object, 'product:') GROUP BY ALL
-    UNION ALL -- a category that only its branch still mentions: nothing spells it but its id
-    SELECT DISTINCT subject, split_part(subject, '.', -1), 0 FROM statements WHERE product = ''
-        AND NOT starts_with(subject, 'product:')
-), titled AS (
-    SELECT 'product:' || product AS id, arg_max(title, run) AS label FROM listings GROUP BY product
-), unlisted AS ( -- a match or a person still speaks of them
-    SELECT DISTINCT unnest([subject, object]) AS id FROM statements WHERE source IN ('match', 'person')
-), labelled AS (
-    SELECT id, first(label ORDER BY times DESC, label) AS label FROM spelled GROUP BY id
-    UNION ALL
-    FROM titled
-    UNION ALL
-    SELECT id, substring(id, 9) FROM unlisted AS u
-    WHERE starts_with(id, 'product:') AND NOT EXISTS (FROM titled AS t WHERE t.id = u.id)
-    UNION ALL
-    SELECT spu, first(label ORDER BY times DESC, length(label), label) FROM (
-        SELECT spu, label, count(*) AS times FROM members JOIN titled ON id = product GROUP BY ALL
-    ) GROUP BY spu
+# Listings looked at together: bounds the memory of settling a whole graph.
+_LISTINGS = 10_000
+
+_PAIR = f"predicate IN ('{SAME}', '{DIFFERENT}')"
+_WHEN = "(SELECT id, coalesce(manifest->>'created', '') AS created FROM runs)"
+# Fields of Claim, its `when` as two, then the rank and reason that the graph has now.
+_CLAIM = (
+    "s.id::VARCHAR AS id, subject, predicate, object, confidence, product, source, prompt, model,"
+    " if(source = 'person', quote, '') AS quote, r.created, run, rank, reason"
 )
-SELECT id, {KIND_OF_ID} AS kind, label FROM labelled
+_CLAIMS = f"SELECT {_CLAIM} FROM statements AS s JOIN {_WHEN} AS r ON r.id = s.run"
+_NORMAL = Verdict("normal", "")
+
+# Ids of the listings whose statements may have another rank when a run comes or goes: those it speaks of, and those of
+# which others say what a person takes back or states in it.
+_ABOUT = f"""
+SELECT product FROM listings WHERE run = $run
+UNION SELECT product FROM statements WHERE run = $run
+UNION SELECT unnest([substring(subject, 9), substring(object, 9)]) FROM statements WHERE run = $run AND {_PAIR}
+UNION SELECT s.product FROM statements AS s JOIN statements AS word USING (subject, predicate, object)
+    WHERE word.run = $run AND word.source = 'person'
 """
 
-_SETTLE_NODES = f"""
-MERGE INTO nodes USING ({_NODES}) AS wanted ON nodes.id = wanted.id
-WHEN MATCHED AND nodes.label <> wanted.label THEN UPDATE SET label = wanted.label
-WHEN NOT MATCHED THEN INSERT VALUES (wanted.id, wanted.kind, wanted.label)
-WHEN NOT MATCHED BY SOURCE THEN DELETE
-"""
-
-# Between two listings of the graph: a listing that is gone is in no cluster.
+# With whether both ends are listings of the graph: after an undo they may be gone.
 _PAIRS = f"""
-SELECT s.id::VARCHAR, subject, object, predicate = '{SAME}', source = 'person', confidence,
-    coalesce(manifest->>'created', ''), run
-FROM statements AS s JOIN runs AS r ON r.id = s.run
-WHERE predicate IN ('{SAME}', '{DIFFERENT}')
-    AND subject IN (SELECT 'product:' || product FROM listings)
-    AND object IN (SELECT 'product:' || product FROM listings)
+WITH listed AS (SELECT 'product:' || product AS id FROM listings), pair AS ({_CLAIMS} WHERE {_PAIR})
+SELECT *, subject IN (FROM listed) AND object IN (FROM listed) FROM pair
+"""
+_PAIRS_ARE_TOUCHED = f"""
+SELECT EXISTS (FROM members WHERE substring(product, 9) IN (FROM touched)) OR EXISTS
+    (FROM statements WHERE {_PAIR}
+     AND (substring(subject, 9) IN (FROM touched) OR substring(object, 9) IN (FROM touched)))
+"""
+# With all listings of a SPU, because they vote on each other's values.
+_GROUPED = """
+CREATE OR REPLACE TEMP TABLE grouped AS
+WITH spu AS (SELECT spu, substring(product, 9) AS product FROM members)
+SELECT product, coalesce(spu, product) AS of FROM touched LEFT JOIN spu USING (product)
+UNION SELECT product, spu FROM spu WHERE spu IN (SELECT spu FROM spu WHERE product IN (FROM touched))
+"""
+# What persons say elsewhere of the same statements comes along, but is not `own`: it is ranked where it stands.
+_SAID = f"""
+CREATE OR REPLACE TEMP TABLE said AS
+WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), own AS (
+    SELECT part.of, true AS own, {_CLAIM} FROM statements AS s JOIN part USING (product)
+    JOIN {_WHEN} AS r ON r.id = s.run WHERE NOT {_PAIR}
+), word AS (
+    {_CLAIMS} WHERE source = 'person' AND NOT {_PAIR}
+)
+FROM own UNION ALL
+SELECT DISTINCT own.of, false, word.* FROM own JOIN word USING (subject, predicate, object)
+WHERE (own.of, word.product) NOT IN (SELECT (of, product) FROM part)
+"""
+# Only where several runs speak of a listing, two objects of one functional relation are stated, or a rank was given
+# before, can a rank be another than normal.
+_CONTESTED = """
+SELECT * EXCLUDE (of, own), of, own FROM said WHERE of IN (
+SELECT of FROM said WHERE product <> '' GROUP BY of, product HAVING min(run) <> max(run)
+UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
+    GROUP BY of, subject, predicate HAVING min(object) <> max(object)
+UNION SELECT of FROM said WHERE rank <> 'normal' OR source = 'person'
+) ORDER BY of
 """
 
 
-def settle_nodes(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make, name and remove nodes as the other tables say."""
-    connection.execute(_SETTLE_NODES)
+def listings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
+    """Ids of the listings whose ranks and clusters depend on what a run says now."""
+    return {row[0] for row in connection.execute(_ABOUT, {"run": run_id}).fetchall()}
 
 
-def settle_members(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the clusters those of the statements about pairs of listings, and rank these statements."""
-    pairs = connection.execute(_PAIRS).fetchall()
-    identity = identify(PairClaim._make((*claim, (created, run))) for *claim, created, run in pairs)
-    _write_members(connection, identity)
+def settle(connection: duckdb.DuckDBPyConnection, listings: Iterable[str] | None = None) -> bool:
+    """Bring clusters and ranks in line after a write, in its transaction.
+
+    Args:
+        connection: To the graph.
+        listings: Ids of the listings that the write was about; None: all there are.
+
+    Returns:
+        Whether a cluster changed.
+    """
+    _touch(connection, listings)
+    is_moved = _is_true(connection, _PAIRS_ARE_TOUCHED) and _settle_pairs(connection)
+    for wrong in _misranked(connection):
+        _write_verdicts(connection, wrong)
+    return is_moved
 
 
-def _write_members(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
-    rows = [
-        (f"spu:{cluster[0].removeprefix('product:')}", product)
-        for cluster in identity.clusters
-        for product in cluster
-    ]
-    connection.register("new_members", table(dict.fromkeys(("spu", "product"), pa.string()), rows))
-    connection.execute("DELETE FROM members WHERE (spu, product) NOT IN (FROM new_members)")
-    connection.execute("INSERT INTO members FROM new_members WHERE (spu, product) NOT IN (FROM members)")
-    connection.unregister("new_members")
-    lost = table(dict.fromkeys(("id", "reason"), pa.string()), identity.lost.items())
-    connection.register("lost", lost)
-    connection.execute(
-        "UPDATE statements SET rank = CASE WHEN lost.id IS NULL THEN 'normal' ELSE 'deprecated' END"
-        ", reason = coalesce(lost.reason, '')"
-        " FROM (SELECT s.id AS pair FROM statements AS s"
-        f" WHERE predicate IN ('{SAME}', '{DIFFERENT}')) LEFT JOIN lost ON pair = lost.id::UUID"
-        " WHERE statements.id = pair AND statements.reason <> coalesce(lost.reason, '')"
-    )
-    connection.unregister("lost")
+def unsettled(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Ids of what is not as it follows from all statements: statements for their rank or reason, members."""
+    _touch(connection, None)
+    pairs = _pairs(connection)
+    yield from (product for _, product in _members(connection) ^ pairs.members)
+    for wrong in (pairs.misranked, *_misranked(connection)):
+        yield from wrong
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A claim, and what the graph makes of it."""
+
+    claim: Claim
+    verdict: Verdict
+    # Id of the SPU, or of the listing that is in none; empty for a pair.
+    of: str = ""
+    # Is ranked here.
+    own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """What follows from the statements about pairs of listings."""
+
+    # Rows that the table members should have.
+    members: set[tuple[str, str]]
+    # Statement id -> right verdict, where it is another.
+    misranked: dict[str, Verdict]
+
+
+def _pairs(connection: duckdb.DuckDBPyConnection) -> _Pairs:
+    rows, listed, lost = [], [], {}
+    for *fields, is_listed in connection.execute(_PAIRS).fetchall():
+        row = _row(fields)
+        rows.append(row)
+        if is_listed:
+            listed.append(row.claim)
+        else:
+            lost[row.claim.id] = "a listing that it is about is not in the graph"
+    identity = identify(listed)
+    found = verdicts([row.claim for row in rows], lost | {**identity.lost})
+    members = {(f"spu:{c[0].removeprefix('product:')}", product) for c in identity.clusters for product in c}
+    return _Pairs(members, _wrong(rows, found))
+
+
+def _settle_pairs(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Clusters and the ranks of pairs; listings that are in another cluster now are touched too."""
+    pairs = _pairs(connection)
+    _write_verdicts(connection, pairs.misranked)
+    moved = pairs.members ^ _members(connection)
+    if not moved:
+        return False
+    with _registered(connection, "wanted", ("spu", "product"), pairs.members):
+        connection.execute("DELETE FROM members AS m WHERE NOT EXISTS (FROM wanted AS w WHERE w = m)")
+        connection.execute(
+            "INSERT INTO members FROM wanted AS w WHERE NOT EXISTS (FROM members AS m WHERE w = m)"
+        )
+    with _registered(connection, "moved", ("spu", "product"), moved):
+        connection.execute("INSERT INTO touched SELECT DISTINCT substring(product, 9) FROM moved")
+    return True
+
+
+def _members(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+    return set(connection.execute("FROM members").fetchall())
+
+
+def _misranked(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Verdict]]:
+    """Id -> right verdict of the statements about touched listings that have another; some listings at a time."""
+    connection.execute(_GROUPED)
+    groups = [row[0] for row in connection.execute("SELECT DISTINCT of FROM grouped ORDER BY of").fetchall()]
+    functional = {row[0] for row in connection.execute("FROM functional").fetchall()}
+    for start in range(0, len(groups), _LISTINGS):
+        part = groups[start : start + _LISTINGS]
+        connection.execute(_SAID, {"first": part[0], "last": part[-1]})
+        contested = [_row(fields, of, own) for *fields, of, own in connection.execute(_CONTESTED).fetchall()]
+        found: dict[str, Verdict] = {}
+        for _, rows in groupby(contested, key=attrgetter("of")):
+            of_product = [*rows]
+            found |= _wrong(of_product, rank([row.claim for row in of_product], functional))
+        yield found
+
+
+def _wrong(rows: Sequence[_Row], right: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Id -> right verdict, of the rows that have another."""
+    return {
+        row.claim.id: verdict
+        for row in rows
+        if row.own and (verdict := right.get(row.claim.id, _NORMAL)) != row.verdict
+    }
+
+
+def _row(fields: Sequence[Any], of: str = "", own: bool = True) -> _Row:
+    *claim, created, run, rank_now, reason = fields
+    return _Row(Claim._make((*claim, (created, run))), Verdict(rank_now, reason), of, own)
+
+
+def _write_verdicts(connection: duckdb.DuckDBPyConnection, found: Mapping[str, Verdict]) -> None:
+    if not found:
+        return
+    rows = [(name, *verdict) for name, verdict in found.items()]
+    with _registered(connection, "verdicts", ("id", "rank", "reason"), rows):
+        connection.execute(
+            "UPDATE statements SET rank = v.rank, reason = v.reason FROM verdicts AS v"
+            " WHERE statements.id = v.id::UUID"
+        )
+
+
+def _touch(connection: duckdb.DuckDBPyConnection, listings: Iterable[str] | None) -> None:
+    """The table touched: ids of the listings that are looked at."""
+    if listings is None:
+        connection.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT product FROM statements")
+        return
+    with _registered(connection, "ids", ("product",), ((name,) for name in listings)):
+        connection.execute("CREATE OR REPLACE TEMP TABLE touched AS FROM ids")
+
+
+def _is_true(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    row = connection.execute(sql).fetchone()
+    return bool(row and row[0])
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[tuple[str, ...]]
+) -> Iterator[None]:
+    """Rows of text as a table that SQL can name."""
+    connection.register(name, table(dict.fromkeys(columns, pa.string()), rows))
+    try:
+        yield
+    finally:
+        connection.unregister(name)

@@ -29,7 +29,7 @@ KIND_OF_ID = (
 )
 
 _SINCE_2 = """
--- Listings that are one product, two or more of a spu; node ids. Derived: see identity.py.
+-- Listings that are one product, two or more of a spu; node ids. Derived: see settle.py.
 CREATE TABLE members (spu VARCHAR NOT NULL, product VARCHAR NOT NULL);
 -- Relation types with one true object at most, as the schemas of the last merge say.
 CREATE TABLE functional (predicate VARCHAR NOT NULL);
@@ -44,10 +44,10 @@ CREATE TABLE runs (id VARCHAR PRIMARY KEY, manifest JSON NOT NULL, merged_at TIM
 CREATE TABLE listings (
     run VARCHAR NOT NULL, product VARCHAR NOT NULL, title VARCHAR NOT NULL, content_hash VARCHAR NOT NULL
 );
--- Derived from statements and listings: see settle.py.
+-- Derived from statements and listings: see labels.py.
 CREATE TABLE nodes (id VARCHAR NOT NULL, kind VARCHAR NOT NULL, label VARCHAR NOT NULL);
 -- label: how this statement spells its object. Spans count characters of title, newline, description.
--- rank and reason are derived; the reason says in words why a deprecated statement lost.
+-- rank and reason are derived, see settle.py; the reason says in words why a deprecated statement lost.
 CREATE TABLE statements (
     id UUID NOT NULL, subject VARCHAR NOT NULL, predicate VARCHAR NOT NULL, object VARCHAR NOT NULL,
     label VARCHAR NOT NULL, rank VARCHAR NOT NULL, confidence DOUBLE NOT NULL,
