@@ -7,25 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from extractor.errors import ConfigError
+from extractor.graph.find import find_node
 from extractor.graph.stores.duckdb import DuckDBStore
 
 # Statements about a node that are listed; a brand may have millions.
 _MENTIONS = 20
 
 _COLUMNS = (
-    "replace(s.id::VARCHAR, '-', '') AS id, predicate, object, o.label AS label, rank, confidence,"
+    "replace(s.id::VARCHAR, '-', '') AS id, predicate, object, o.label AS label, rank, reason, confidence,"
     " run, product, source, span_start, span_end, quote, prompt, schema, model"
 )
+
+
+_SPU = "SELECT spu FROM members WHERE product = ?"
+_LISTINGS = "SELECT n.id, n.label FROM members JOIN nodes AS n ON n.id = product WHERE spu = ? ORDER BY n.id"
 
 
 def describe(graph: DuckDBStore, name: str) -> dict[str, Any]:
     """A node, its category from the top, its statements with their origin, and who mentions it.
 
+    A product has the id of its SPU (None when it is the only listing), a SPU its listings.
+
     Raises:
         ConfigError: There is no such node.
     """
-    node = _find(graph, name)
+    node = find_node(graph, name)
     statements = graph.rows(
         f"SELECT {_COLUMNS} FROM statements AS s JOIN nodes AS o ON o.id = s.object"
         " WHERE subject = ? ORDER BY predicate, object, run, span_start, s.id",
@@ -40,19 +46,12 @@ def describe(graph: DuckDBStore, name: str) -> dict[str, Any]:
     return {
         **node,
         "category": _category(graph, node),
+        "spu": next((row["spu"] for row in graph.rows(_SPU, [node["id"]])), None),
+        "listings": list(graph.rows(_LISTINGS, [node["id"]])),
         "statements": [_with_span(row) for row in statements],
         "mentioned_by": next(count)["n"],
         "mentions": list(mentions),
     }
-
-
-def _find(graph: DuckDBStore, name: str) -> dict[str, Any]:
-    # An exact id comes before a product of that name.
-    for node_id in (name, f"product:{name}"):
-        for node in graph.rows("SELECT id, kind, label FROM nodes WHERE id = ?", [node_id]):
-            return node
-    look_up = "SELECT id FROM nodes WHERE label ILIKE '%WORD%'"
-    raise ConfigError(f'{name}: no such node; `extractor graph query "{look_up}"` finds ids')
 
 
 def _category(graph: DuckDBStore, node: dict[str, Any]) -> list[str]:

@@ -118,7 +118,7 @@ def _stated(outcome: Outcome, product: Node, run_id: str, relations: Mapping[str
             yield _value(outcome, product, run_id, relations, value)
     for name, texts in _feed_facts(outcome.feed):
         for text in texts:
-            predicate, target = _target(name, text, relations)
+            predicate, target = target_of(name, text, relations)
             yield Said(product, predicate, target, 1.0, _origin(run_id, outcome.product_id, "feed"))
 
 
@@ -126,7 +126,7 @@ def _value(
     outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], value: AttributeValue
 ) -> Said:
     text = f"{value.canonical} {value.unit}" if value.unit else value.canonical
-    predicate, target = _target(value.attribute, text, relations)
+    predicate, target = target_of(value.attribute, text, relations)
     made_by = outcome.made_by
     provenance = Provenance(
         run_id,
@@ -193,8 +193,8 @@ def _texts(value: Any) -> list[str]:
     return [text for v in values if v is not None and (text := " ".join(str(v).split()))]
 
 
-def _target(attribute: str, text: str, relations: Mapping[str, str]) -> tuple[str, Node]:
-    """Relation type and node for one value of an attribute, so that feed and text meet in one node."""
+def target_of(attribute: str, text: str, relations: Mapping[str, str]) -> tuple[str, Node]:
+    """Relation type and node for one value of an attribute, so that feed, text and people meet in one node."""
     name = attribute if attribute in relations else slug(attribute, "_") or "unnamed"
     predicate = relations.get(name) or _FEED_RELATIONS.get(name) or f"has_{name}"
     prefix = _ENTITIES.get(predicate)

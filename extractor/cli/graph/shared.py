@@ -20,6 +20,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     from extractor.graph.stores.duckdb import DuckDBStore
 
+# Columns of a row in a file or pipe, at most.
+_WIDEST = 10_000
+
 app = typer.Typer(no_args_is_help=True, help="The graph: merge runs into it, look at it, export it.")
 
 GraphOption = Annotated[Path, typer.Option("--graph", help="DuckDB file of the graph.")]
@@ -31,6 +34,16 @@ def reading(graph: Path, *, closed: bool = False) -> closing[DuckDBStore]:
     from extractor.graph.stores.duckdb import DuckDBStore
 
     return closing(DuckDBStore(graph, read_only=True, closed=closed))
+
+
+def changing(graph: Path) -> closing[DuckDBStore]:
+    """A graph that is there, to write to."""
+    from extractor.errors import ConfigError
+    from extractor.graph.stores.duckdb import DuckDBStore
+
+    if not graph.exists():
+        raise ConfigError(f"{graph}: no such graph; give the one that this is about")
+    return closing(DuckDBStore(graph))
 
 
 def say(text: str) -> None:
@@ -53,6 +66,7 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
     if not console.is_terminal:  # a file or pipe has no width: whole cells, one line a row
+        console.width = _WIDEST
         console.width = console.measure(table).maximum
     console.print(table)
 

@@ -15,6 +15,7 @@ from extractor.cli.graph.shared import (
     GraphOption,
     JsonOption,
     app,
+    changing,
     jsonable,
     note,
     reading,
@@ -82,9 +83,20 @@ def show(
     say(f"{described['label']}\n{described['kind']} {described['id']}")
     if described["category"]:
         say(" > ".join(described["category"]))
-    if described["statements"]:
+    if described["spu"]:
+        say(f"one of the listings of {described['spu']}")
+    if described["listings"]:
+        say_table(["listing", "title"], [(row["id"], row["label"]) for row in described["listings"]])
+    standing = [s for s in described["statements"] if not s["reason"]]
+    if standing:
         columns = ["relation", "value", "quote", "source", "confidence", "run"]
-        say_table(columns, [_statement_row(s) for s in described["statements"]])
+        say_table(columns, [_statement_row(s) for s in standing])
+    if overruled := [s for s in described["statements"] if s["reason"]]:
+        say("overruled:")
+        names = ["predicate", "label", "source", "run", "reason"]
+        say_table(
+            ["relation", "value", "source", "run", "because"], [[s[n] for n in names] for s in overruled]
+        )
     if described["mentions"]:
         say(f"mentioned by {described['mentioned_by']:,}:")
         rows = [(m["predicate"], m["id"], m["label"]) for m in described["mentions"]]
@@ -93,14 +105,8 @@ def show(
 
 def _statement_row(statement: dict[str, Any]) -> tuple[str, ...]:
     where = "" if statement["span"] is None else f" {statement['span'][0]}-{statement['span'][1]}"
-    rank = "" if statement["rank"] == "normal" else f" ({statement['rank']})"
     return (
-        *(
-            statement["predicate"],
-            statement["label"],
-            statement["quote"],
-            f"{statement['source']}{where}{rank}",
-        ),
+        *(statement["predicate"], statement["label"], statement["quote"], f"{statement['source']}{where}"),
         *(f"{statement['confidence']:.2f}", statement["run"]),
     )
 
@@ -145,12 +151,7 @@ def undo(
     graph: GraphOption,
 ) -> None:
     """Take back a run: exactly what it said, and the nodes that nothing mentions any more."""
-    from extractor.errors import ConfigError
-    from extractor.graph.stores import open_store
-
-    if not graph.exists():
-        raise ConfigError(f"{graph}: no such graph; give the one that the run was merged into")
-    with open_store(graph) as store:
+    with changing(graph) as store:
         change = store.undo(run_id)
     say(f"{run_id}: {change.removed} statements removed")
 

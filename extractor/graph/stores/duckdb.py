@@ -94,7 +94,7 @@ class DuckDBStore:
     def close(self) -> None:
         self._connection.close()
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[dict[str, Any]]:
         """Rows of a SELECT by column name; streamed."""
         with mapped(self._path), closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, parameters)

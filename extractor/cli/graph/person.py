@@ -1,0 +1,71 @@
+"""`extractor graph assert | retract`: what people say outranks what machines say.
+
+In: command lines. Out: what was said, and how to take it back; errors leave as ExtractorError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from extractor.cli.graph.shared import GraphOption, JsonOption, app, changing, say, say_json
+
+if TYPE_CHECKING:
+    from extractor.graph.person import Word
+
+BecauseOption = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why, for those who read it.")]
+ByOption = Annotated[str, typer.Option("--by", metavar="NAME", envvar="USER", help="Who says so.")]
+
+
+@app.command("assert")
+def assert_(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Node id, or a product id.")],
+    predicate: Annotated[
+        str, typer.Argument(metavar="PREDICATE", help="Relation such as has_brand, same_as, different_from.")
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="OBJECT", help='Node id such as "brand:sony", or a value such as "65 inch".'),
+    ],
+    graph: GraphOption,
+    because: BecauseOption = "",
+    by: ByOption = "somebody",
+    as_json: JsonOption = False,
+) -> None:
+    """State that something is so: it comes before all that machines say, also what later runs will say."""
+    from extractor.graph.merge import schema_relations
+    from extractor.graph.person import Speaker, state_fact
+
+    relations = schema_relations()
+    with changing(graph) as store:
+        word = state_fact(store, subject, predicate, target, relations, Speaker(by, because))
+    _tell("stated", word, as_json)
+
+
+@app.command()
+def retract(
+    statement: Annotated[
+        list[str], typer.Argument(metavar="STATEMENT_ID | SUBJECT PREDICATE OBJECT", help="What is not so.")
+    ],
+    graph: GraphOption,
+    because: BecauseOption = "",
+    by: ByOption = "somebody",
+    as_json: JsonOption = False,
+) -> None:
+    """State that something is not so: whoever says it is overruled, also later runs."""
+    from extractor.graph.merge import schema_relations
+    from extractor.graph.person import Speaker, take_back
+
+    relations = schema_relations()
+    with changing(graph) as store:
+        word = take_back(store, tuple(statement), relations, Speaker(by, because))
+    _tell("taken back", word, as_json)
+
+
+def _tell(done: str, word: Word, as_json: bool) -> None:
+    if as_json:
+        return say_json(asdict(word))
+    say(f"{done}: {word.subject} {word.predicate} {word.object}")
+    say(f"`extractor graph undo {word.run_id}` makes it unsaid")

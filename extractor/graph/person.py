@@ -1,0 +1,177 @@
+"""What a person says: that something is so, or that it is not.
+
+In: an open graph and the words of a command line. Out: a run of one statement, source "person"; it outranks what
+machines say, now and later (rank.py). Saying it again only makes it the last word; undoing its run takes it back.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from extractor.errors import ConfigError
+from extractor.graph.find import find_node, find_statement
+from extractor.graph.identity import DIFFERENT, SAME
+from extractor.graph.nodes import KINDS, Node, Said
+from extractor.graph.rank import ASSERT, PERSON, RETRACT
+from extractor.graph.statements import gathered, target_of
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.records import Provenance, clean_text
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a person said, as the graph has it."""
+
+    # Of the run that this is; `undo` takes it.
+    run_id: str
+    # Of the person's own statement.
+    statement_id: str
+    subject: str
+    predicate: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who says so, and why."""
+
+    name: str
+    # In their words; may be empty.
+    because: str = ""
+
+
+def state_fact(
+    graph: DuckDBStore,
+    subject: str,
+    predicate: str,
+    target: str,
+    relations: Mapping[str, str],
+    speaker: Speaker,
+) -> Word:
+    """State that something is so.
+
+    Args:
+        graph: Open for writing.
+        subject: Node id, or a bare product id.
+        predicate: A relation type of the graph or of the schemas, SAME or DIFFERENT.
+        target: Node id, made when its prefix is that of a kind; or a value as text, such as "65 inch".
+        relations: Attribute id -> relation type, see `schema_relations`.
+        speaker: Whose word it is.
+
+    Raises:
+        ConfigError: There is no such subject or predicate, or the target cannot be one.
+    """
+    head = _node(graph, subject)
+    _check_predicate(graph, predicate, relations)
+    if predicate in (SAME, DIFFERENT):
+        return _say_of_pair(graph, head, predicate, _node(graph, target), speaker)
+    return _say(graph, ASSERT, head, predicate, _target(graph, predicate, target, relations), speaker)
+
+
+def take_back(
+    graph: DuckDBStore, named: tuple[str, ...], relations: Mapping[str, str], speaker: Speaker
+) -> Word:
+    """State that something is not so, whoever says it, now or later.
+
+    Args:
+        graph: Open for writing.
+        named: Id of a statement; or its subject, predicate and object as in `state_fact`.
+        relations: As in `state_fact`.
+        speaker: Whose word it is.
+
+    Raises:
+        ConfigError: There is no such statement.
+    """
+    if len(named) == 1:
+        found = find_statement(graph, named[0])
+        if found is None:
+            raise ConfigError(
+                f"{named[0]}: no such statement; `extractor graph show ID --json` has their ids"
+            )
+        triple: tuple[str, str, str] = (found["subject"], found["predicate"], found["object"])
+    elif len(named) == 3:
+        triple = _stated(graph, *named, relations)
+    else:
+        raise ConfigError("retract: give the id of a statement, or its subject, predicate and object")
+    return _say(graph, RETRACT, _node(graph, triple[0]), triple[1], _node(graph, triple[2]), speaker)
+
+
+def _stated(
+    graph: DuckDBStore, subject: str, predicate: str, target: str, relations: Mapping[str, str]
+) -> tuple[str, str, str]:
+    """The ids of a triple that somebody stated."""
+    head = _node(graph, subject).id
+    tails = [_target(graph, predicate, target, relations).id, f"product:{target}"]
+    for one, other in [(head, tail) for tail in tails] + [(tail, head) for tail in tails]:
+        found = graph.rows(
+            "SELECT subject, predicate, object FROM statements WHERE subject = ? AND predicate = ? AND object = ?",
+            [one, predicate, other],
+        )
+        for row in found:
+            return row["subject"], row["predicate"], row["object"]
+    raise ConfigError(
+        f"{subject} {predicate} {target}: nobody states that; `extractor graph show {subject}` lists what is stated"
+    )
+
+
+def _say_of_pair(graph: DuckDBStore, one: Node, predicate: str, other: Node, speaker: Speaker) -> Word:
+    kinds = {one.kind, other.kind}
+    if one.id == other.id or kinds != {KINDS["product"]}:
+        raise ConfigError(
+            f"{one.id} {predicate} {other.id}: is said of two different products; give their ids"
+        )
+    first, second = sorted((one, other), key=lambda node: node.id)
+    return _say(graph, ASSERT, first, predicate, second, speaker)
+
+
+def _say(graph: DuckDBStore, act: str, head: Node, predicate: str, target: Node, speaker: Speaker) -> Word:
+    name, because = (" ".join(clean_text(text).split()) for text in (speaker.name, speaker.because))
+    key = repr((act, name, head.id, predicate, target.id))
+    run_id = f"{PERSON}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
+    is_of_listing = head.kind == KINDS["product"] != target.kind
+    listing = head.id.removeprefix("product:") if is_of_listing else ""
+    origin = Provenance(run_id, listing, "person", None, because, act, "", name)
+    facts = gathered([Said(head, predicate, target, 1.0, origin)])
+    # To the microsecond: people are fast, and their last word counts.
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    graph.state(
+        run_id, {"run_id": run_id, "created": created, "act": act, "by": name, "because": because}, facts
+    )
+    (statement_id,) = facts.statements
+    return Word(run_id, statement_id, head.id, predicate, target.id)
+
+
+def _check_predicate(graph: DuckDBStore, predicate: str, relations: Mapping[str, str]) -> None:
+    known = {SAME, DIFFERENT, *relations.values()}
+    if predicate in known:
+        return
+    known |= {row["predicate"] for row in graph.rows("SELECT DISTINCT predicate FROM statements")}
+    if predicate not in known:
+        similar = difflib.get_close_matches(predicate, sorted(known), n=3, cutoff=0.5) or ["has_brand"]
+        raise ConfigError(
+            f"{predicate}: no relation of this graph or its schemas; such as {', '.join(similar)}"
+        )
+
+
+def _target(graph: DuckDBStore, predicate: str, text: str, relations: Mapping[str, str]) -> Node:
+    """A node that is there, one with a new id, or that of a value."""
+    for row in graph.rows("SELECT id, kind, label FROM nodes WHERE id = ?", [text]):
+        return Node(**row)
+    prefix, colon, name = text.partition(":")
+    if colon and prefix in KINDS and name:
+        if prefix in ("product", "spu"):
+            raise ConfigError(f"{text}: no such {KINDS[prefix]}; give one that the graph has")
+        return Node(text, KINDS[prefix], name.rpartition(":")[2] if prefix == "value" else name)
+    attributes = [attribute for attribute, relation in relations.items() if relation == predicate]
+    if not text.strip():
+        raise ConfigError(f"{predicate}: its value is blank; give a node id or a text")
+    plain = predicate.removeprefix("has_")
+    return target_of(plain if plain in attributes or not attributes else min(attributes), text, relations)[1]
+
+
+def _node(graph: DuckDBStore, name: str) -> Node:
+    return Node(**find_node(graph, name))

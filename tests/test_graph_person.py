@@ -1,0 +1,184 @@
+"""What people say of a graph, and how what it says came about: assert, retract, history, diff."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_graph import outcome, said, write_run
+from test_graph_cli import graph
+
+TITLE = "LG case for Sony TV, 55 inch"
+READ_WRONG = outcome(
+    "y", TITLE, said("brand", "Sony", TITLE), said("screen_size", "55 inch", TITLE, "55", "inch")
+)
+READ_RIGHT = outcome("y", TITLE, said("brand", "LG", TITLE), feed={"brand": "Samsung"})
+NIGHTS = {"r1": "2026-11-20T03:00:00Z", "r2": "2026-11-21T03:00:00Z", "r3": "2026-11-22T03:00:00Z"}
+
+
+def write_night(folder: Path, run_id: str, *outcomes: Any) -> Path:
+    """A run folder that says when it began."""
+    run = write_run(folder / run_id, run_id, outcomes)
+    (run / "run.json").write_text(json.dumps({"run_id": run_id, "created": NIGHTS[run_id]}))
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A graph of one listing that two runs read."""
+    file = tmp_path / "g.duckdb"
+    runs = [
+        write_night(tmp_path, "r2", READ_RIGHT),
+        write_night(tmp_path, "r1", READ_WRONG, outcome("z", "Z")),
+    ]
+    assert graph("merge", *runs, "--graph", file)[0] == 0
+    return file
+
+
+def brands(file: Path) -> dict[tuple[str, str], tuple[str, str]]:
+    """Run or source, and brand -> rank and reason, of listing y."""
+    described = json.loads(graph("show", "y", "--graph", file, "--json")[1])
+    found = [s for s in described["statements"] if s["predicate"] == "has_brand"]
+    return {
+        (s["source"] if s["source"] == "person" else s["run"], s["label"]): (s["rank"], s["reason"])
+        for s in found
+    }
+
+
+LG_LOST = ("deprecated", "brand:samsung counts: the feed comes before the text")
+SONY_LOST = ("deprecated", "run r2 read this listing later")
+NORMAL, PREFERRED = ("normal", ""), ("preferred", "")
+
+
+def test_a_later_run_replaces_what_it_read_and_the_feed_comes_before_the_text(file: Path) -> None:
+    assert brands(file) == {("r1", "Sony"): SONY_LOST, ("r2", "LG"): LG_LOST, ("r2", "Samsung"): NORMAL}
+    assert graph("undo", "r2", "--graph", file)[0] == 0
+    assert brands(file) == {("r1", "Sony"): NORMAL}
+
+
+def test_a_person_states_a_brand_and_takes_it_back(tmp_path: Path, file: Path) -> None:
+    before = brands(file)
+    code, out, _ = graph(
+        *("assert", "y", "has_brand", "LG", "--because", "it is an LG case", "--by", "ann", "--json"),
+        "--graph",
+        file,
+    )
+    word = json.loads(out)
+    assert (code, word["subject"], word["object"]) == (0, "product:y", "brand:lg")
+    lost = ("deprecated", "brand:lg counts: a person comes before the feed")
+    stated = {
+        ("r1", "Sony"): SONY_LOST,
+        ("r2", "LG"): NORMAL,
+        ("r2", "Samsung"): lost,
+        ("person", "LG"): PREFERRED,
+    }
+    assert brands(file) == stated
+    # It survives a later run, and saying it again.
+    again = graph("assert", "y", "has_brand", "brand:lg", "--by", "ann", "--json", "--graph", file)[1]
+    assert json.loads(again)["run_id"] == word["run_id"]
+    later = write_night(tmp_path, "r3", outcome("y", TITLE, said("brand", "Sony", TITLE)))
+    graph("merge", later, "--graph", file)
+    assert brands(file)["r3", "Sony"] == ("deprecated", "brand:lg counts: a person comes before the text")
+    assert graph("check", "--graph", file)[0] == 0
+    graph("undo", "r3", "--graph", file)
+    graph("undo", word["run_id"], "--graph", file)
+    assert brands(file) == before
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_what_a_person_takes_back_stays_so_when_a_run_says_it_again(
+    tmp_path: Path, file: Path, by_id: bool
+) -> None:
+    described = json.loads(graph("show", "y", "--graph", file, "--json")[1])
+    (statement,) = [s for s in described["statements"] if s["label"] == "Samsung"]
+    named = [statement["id"]] if by_id else ["y", "has_brand", "Samsung"]
+    assert graph("retract", *named, "--because", "wrong row", "--by", "bob", "--graph", file)[0] == 0
+    lost = ("deprecated", "bob took it back: wrong row")
+    expected = {("r2", "LG"): NORMAL, ("r2", "Samsung"): lost}
+    assert brands(file).items() >= expected.items()
+    graph("merge", write_night(tmp_path, "r3", READ_RIGHT), "--graph", file)
+    assert brands(file)["r3", "Samsung"] == lost
+    assert graph("check", "--graph", file)[0] == 0
+
+
+def test_a_person_says_that_listings_are_the_same_or_different(file: Path) -> None:
+    assert graph("assert", "z", "same_as", "y", "--graph", file)[1].startswith(
+        "stated: product:y same_as product:z\n"
+    )
+    assert "one of the listings of spu:y" in graph("show", "z", "--graph", file)[1]
+    assert "product:z" in graph("show", "spu:y", "--graph", file)[1]
+    assert graph("retract", "z", "same_as", "y", "--graph", file)[0] == 0
+    assert graph("show", "spu:y", "--graph", file)[0] == 2
+    graph("assert", "z", "same_as", "product:y", "--graph", file)
+    graph("assert", "z", "different_from", "y", "--graph", file)
+    assert graph("show", "spu:y", "--graph", file)[0] == 2
+    assert graph("check", "--graph", file)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("assert nobody has_brand LG", "nobody: no such node"),
+        ("assert y has_brnd LG", "has_brnd: no relation of this graph or its schemas; such as has_brand"),
+        ("assert y same_as y", "two different products"),
+        ("assert y same_as brand:sony", "two different products"),
+        ("assert y has_brand product:q", "no such Product"),
+        ("assert y has_brand ''", "its value is blank"),
+        ("retract y has_brand Nikon", "nobody states that"),
+        ("retract 0123", "0123: no such statement"),
+        ("retract 00000000000000000000000000000000", "no such statement"),
+        ("retract y has_brand", "give the id of a statement"),
+        ("history nobody", "nobody: no such node"),
+        ("diff r1 r7", "r7: no such run"),
+    ],
+)
+def test_what_cannot_be_said_is_told_in_a_line(file: Path, command: str, message: str) -> None:
+    import shlex
+
+    before = graph("stats", "--graph", file, "--json")
+    code, out, err = graph(*shlex.split(command), "--graph", file)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert graph("stats", "--graph", file, "--json") == before
+
+
+def test_history_tells_what_each_run_said(file: Path) -> None:
+    graph("assert", "y", "has_brand", "LG", "--by", "ann", "--graph", file)
+    found = json.loads(graph("history", "y", "--graph", file, "--json")[1])
+    told = [
+        [(s["predicate"], s["label"], s["rank"]) for s in run["said"] if s["predicate"] == "has_brand"]
+        for run in found["runs"]
+    ]
+    assert [run["run"][:6] for run in found["runs"]] == ["r1", "r2", "person"]
+    assert told == [
+        [("has_brand", "Sony", "deprecated")],
+        [("has_brand", "LG", "normal"), ("has_brand", "Samsung", "deprecated")],
+        [("has_brand", "LG", "preferred")],
+    ]
+    of_brand = json.loads(graph("history", "brand:lg", "--graph", file, "--json")[1])
+    assert [(run["said"], run["mentions"]) for run in of_brand["runs"]] == [([], 1), ([], 1)]
+    statement = found["runs"][0]["said"][0]["id"]
+    of_statement = json.loads(graph("history", statement, "--graph", file, "--json")[1])
+    assert {s["predicate"] for run in of_statement["runs"] for s in run["said"]} == {"has_brand"}
+    assert "run r2 read this listing later" in graph("history", "y", "--graph", file)[1]
+
+
+def test_diff_tells_what_two_runs_say_differently(file: Path) -> None:
+    found = json.loads(graph("diff", "r1", "r2", "--graph", file, "--json")[1])
+    assert found["listings"] == {"both": 1, "only_a": 1, "only_b": 0}
+    assert found["relations"] == {
+        "brand_check": {"both": 0, "only_a": 0, "only_b": 1},
+        "has_brand": {"both": 0, "only_a": 1, "only_b": 2},
+        "has_screen_size": {"both": 0, "only_a": 1, "only_b": 0},
+        "in_category": {"both": 1, "only_a": 0, "only_b": 0},
+    }
+    assert {
+        "subject": "product:y",
+        "predicate": "has_brand",
+        "object": "brand:sony",
+        "run": "r1",
+        "confidence": 0.9,
+    } in (found["changes"])
+    assert "- A" in graph("diff", "r1", "r2", "--graph", file)[1]
