@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -15,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.errors import ConfigError, ExtractorError
 from extractor.graph.check import problems
 from extractor.graph.exports import export
 from extractor.graph.exports.jsonld import iri
@@ -25,7 +23,6 @@ from extractor.graph.show import describe
 from extractor.graph.statements import Facts, facts_of, gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.graph.stores.tables import FORMAT
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
@@ -485,52 +482,11 @@ def test_a_graph_of_format_1_is_brought_up_to_date_by_the_next_write(
         assert (snapshot(opened), list(problems(opened))) == (before, [])
 
 
-HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-
-
-@pytest.mark.parametrize("read_only", [False, True])
-def test_a_graph_that_another_process_writes(tmp_path: Path, graph: DuckDBStore, read_only: bool) -> None:
-    graph.close()
-    file = tmp_path / "g.duckdb"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        with pytest.raises(SinkError, match=f"process {holder.pid} .* wait until it ends") as error:
-            DuckDBStore(file, read_only=read_only)
-    assert "\n" not in str(error.value)
-
-
-def test_files_that_are_no_graph(tmp_path: Path, graph: DuckDBStore) -> None:
-    graph.close()
-    (tmp_path / "text.duckdb").write_text("no database\n" * 1000)
-    (tmp_path / "short.duckdb").write_bytes((tmp_path / "g.duckdb").read_bytes()[:5000])
-    with DuckDBStore(tmp_path / "newer.duckdb") as newer:
-        newer._connection.execute(f"UPDATE graph_format SET version = {FORMAT + 1}")
-    with DuckDBStore(tmp_path / "other.duckdb") as other:
-        other._connection.execute("DROP TABLE graph_format")
-    cases = {
-        "text.duckdb": (ConfigError, "no DuckDB file"),
-        "short.duckdb": (SinkError, "mend that"),
-        "newer.duckdb": (ConfigError, "newer version"),
-        "other.duckdb": (ConfigError, "something else"),
-        ".": (ConfigError, "no DuckDB file"),
-        "nowhere/g.duckdb": (ConfigError, "its folder is not there"),
-    }
-    for name, (kind, message) in cases.items():
-        with pytest.raises(kind, match=message) as error:
-            DuckDBStore(tmp_path / name)
-        assert "\n" not in str(error.value), name
-    with pytest.raises(ConfigError, match="no such graph"):
-        DuckDBStore(tmp_path / "missing.duckdb", read_only=True)
-    assert not (tmp_path / "missing.duckdb").exists()
-
-
 @pytest.mark.parametrize(
     "sql",
     [
         "DELETE FROM statements",
+        "SELECT 1; DELETE FROM statements",
         "COPY nodes TO '{folder}/stolen.csv'",
         "ATTACH '{folder}/new.duckdb'",
         "SELECT * FROM read_text('{folder}/run/run.json')",
@@ -568,6 +524,11 @@ def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBS
         ("DELETE FROM runs", "run that was not merged"),
         ("DELETE FROM listings", "their run does not list"),
         ("INSERT INTO listings FROM listings", "listings are not unique"),
+        ("UPDATE statements SET reason = 'so'", "reasons are missing, or given"),
+        ("UPDATE statements SET rank = 'deprecated', reason = 'so'", "do not follow from the statements"),
+        ("UPDATE statements SET rank = 'preferred'", "do not follow from the statements"),
+        ("INSERT INTO members VALUES ('spu:x', 'product:x')", "members of a SPU are no nodes"),
+        ("INSERT INTO members VALUES ('spu:x', 'product:x')", "do not follow from the statements"),
     ],
 )
 def test_check_finds(graph: DuckDBStore, damage: str, problem: str) -> None:

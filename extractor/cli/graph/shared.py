@@ -25,7 +25,9 @@ _WIDEST = 10_000
 
 app = typer.Typer(no_args_is_help=True, help="The graph: merge runs into it, look at it, export it.")
 
-GraphOption = Annotated[Path, typer.Option("--graph", help="DuckDB file of the graph.")]
+GraphOption = Annotated[
+    Path, typer.Option("--graph", help="DuckDB file of the graph; to read, also the folder of a snapshot.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

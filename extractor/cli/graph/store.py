@@ -1,4 +1,4 @@
-"""`extractor graph merge | stats | show | query | check | undo | export`.
+"""`extractor graph merge | snapshot | stats | show | query | check | undo | export`.
 
 In: command lines. Out: results on stdout, notes on stderr; errors leave as ExtractorError.
 """
@@ -54,6 +54,24 @@ def merge(
         say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")
         if run.half_written:
             note(f"{run.run_id}: a half-written last line is left out; `extractor run` again completes it")
+
+
+@app.command()
+def snapshot(
+    out: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Of the snapshot; made when it is not there.")
+    ],
+    graph: GraphOption,
+) -> None:
+    """Write the graph as Parquet files for readers while it is being written, in place of the last snapshot.
+
+    Read it with `--graph FOLDER`; its files are in FOLDER/current, always of one moment.
+    """
+    from extractor.graph.stores.snapshot import write_snapshot
+
+    with reading(graph) as store:
+        write_snapshot(store, out)
+    say(str(out))
 
 
 @app.command()
@@ -116,13 +134,14 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; it can read nothing but the graph.")],
     graph: GraphOption,
     as_json: JsonOption = False,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")] = 60.0,
 ) -> None:
-    """Ask the graph in SQL: tables nodes, statements, listings, runs, and the view edges.
+    """Ask the graph in SQL: tables nodes, statements, listings, runs, members, and the view edges.
 
     Example: extractor graph query "SELECT label FROM nodes WHERE kind = 'Brand'" --graph G.duckdb
     """
     with reading(graph, closed=True) as store:
-        columns, rows = store.query(sql)
+        columns, rows = store.query(sql, timeout)
         if as_json:
             return say_json({"columns": columns, "rows": [[jsonable(v) for v in row] for row in rows]})
         shown = list(islice(rows, _SHOWN))

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any, Self
 
 import duckdb
@@ -20,6 +21,7 @@ from extractor.graph.stores import Change
 from extractor.graph.stores.faults import first_line, mapped
 from extractor.graph.stores.labels import settle_nodes
 from extractor.graph.stores.settle import listings_of, settle, unsettled
+from extractor.graph.stores.snapshot import attach_snapshot, is_snapshot
 from extractor.graph.stores.tables import (
     FORMAT,
     MIGRATIONS,
@@ -35,7 +37,7 @@ _SETTINGS = {"threads": "2", "memory_limit": "128MB"}
 # For questions that people ask.
 _READING = {"memory_limit": "1GB"}
 # For people's SQL: reads this graph and nothing else.
-_CLOSED = {"enable_external_access": "false", "lock_configuration": "true"}
+_CLOSED = "SET enable_external_access = false; SET lock_configuration = true"
 
 
 # What a run said before and does not say now; ranks and reasons are derived and make no difference.
@@ -67,7 +69,7 @@ class DuckDBStore:
         """Open a graph.
 
         Args:
-            path: The file; made when it is not there, unless `read_only`.
+            path: The file; made when it is not there, unless `read_only`. Or the folder of a snapshot, to read.
             read_only: Write nothing, and let others read.
             closed: SQL can reach no other file, and cannot change that.
         """
@@ -76,10 +78,13 @@ class DuckDBStore:
             raise ConfigError(
                 f"{path}: no such graph; `extractor graph merge RUN_DIR --graph {path}` makes one"
             )
+        if not read_only and is_snapshot(path):
+            raise ConfigError(f"{path}: a snapshot, to read only; give the graph that it was made of")
         with mapped(path):
-            settings = {**_SETTINGS, **(_READING if read_only else {}), **(_CLOSED if closed else {})}
-            self._connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+            self._connection = _connected(path, read_only=read_only)
         try:
+            if closed:
+                self._connection.execute(_CLOSED)
             self._check_format(read_only)
         except BaseException:
             self.close()
@@ -102,19 +107,31 @@ class DuckDBStore:
             while batch := cursor.fetchmany(10_000):
                 yield from (dict(zip(names, row, strict=True)) for row in batch)
 
-    def query(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-        """Column names and rows of SQL that a person wrote; an error in it is a ConfigError."""
-        rows = self._queried(sql)
+    def query(self, sql: str, timeout_s: float | None = None) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Column names and rows of SQL that a person wrote: one SELECT.
+
+        Args:
+            sql: One statement.
+            timeout_s: Seconds that it may take, all rows included; None: for ever.
+
+        Raises:
+            ConfigError: The SQL is wrong, would write, or takes too long.
+        """
+        rows = self._queried(sql, timeout_s)
         return list(next(rows)), rows
 
-    def _queried(self, sql: str) -> Iterator[tuple[Any, ...]]:
+    def _queried(self, sql: str, timeout_s: float | None) -> Iterator[tuple[Any, ...]]:
         """The names, then the rows: an error may show at a row only."""
         try:
-            with closing(self._connection.cursor()) as cursor:
-                cursor.execute(sql)
+            with closing(self._connection.cursor()) as cursor, _interrupted(cursor, timeout_s):
+                cursor.execute(_one_select(cursor, sql))
                 yield tuple(column[0] for column in cursor.description or ())
                 while batch := cursor.fetchmany(10_000):
                     yield from batch
+        except duckdb.InterruptException as error:
+            raise ConfigError(
+                f"query: not done after {timeout_s:g} s; ask for less or give more time"
+            ) from error
         except duckdb.Error as error:
             raise ConfigError(f"query: {first_line(error)}; correct the SQL") from error
 
@@ -154,8 +171,9 @@ class DuckDBStore:
             if {row["predicate"] for row in self.rows("FROM functional")} == functional:
                 return
             self._connection.execute("DELETE FROM functional")
-            for predicate in sorted(functional):
-                self._connection.execute("INSERT INTO functional VALUES (?)", [predicate])
+            self._connection.execute(
+                "INSERT INTO functional SELECT unnest(?::VARCHAR[])", [sorted(functional)]
+            )
             self._settle()
 
     def settle(self) -> None:
@@ -261,3 +279,34 @@ class DuckDBStore:
             for older in range(version, FORMAT):
                 self._connection.execute(MIGRATIONS[older])
             self._settle()
+
+
+def _connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    settings = {**_SETTINGS, **(_READING if read_only else {})}
+    if not is_snapshot(path):
+        return duckdb.connect(str(path), read_only=read_only, config=settings)
+    connection = duckdb.connect(config=settings)
+    attach_snapshot(connection, path)
+    return connection
+
+
+def _one_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    statements = cursor.extract_statements(sql)
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise ConfigError("query: only reads the graph; give one SELECT")
+    return statements[0]
+
+
+@contextmanager
+def _interrupted(cursor: duckdb.DuckDBPyConnection, timeout_s: float | None) -> Iterator[None]:
+    """What the cursor does within ends with InterruptException when the time is over."""
+    if timeout_s is None:
+        yield
+        return
+    timer = Timer(timeout_s, cursor.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

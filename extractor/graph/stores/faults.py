@@ -12,6 +12,9 @@ import pyarrow as pa
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
 
+# What a full disk, a full quota and a file at its largest allowed size say.
+_FULL = ("No space left", "Disk quota exceeded", "File too large")
+
 
 @contextmanager
 def mapped(path: Path) -> Iterator[None]:
@@ -40,4 +43,14 @@ def _explained(path: Path, message: str) -> ExtractorError:
         return ConfigError(f"{path}: no DuckDB file; give another --graph")
     if "No such file or directory" in message:
         return ConfigError(f"{path}: its folder is not there; make it, or give another --graph")
+    if "not read enough bytes" in message or "corrupt" in message.lower():
+        return SinkError(
+            f"{path}: is cut short or damaged; restore a copy, or merge the runs into a new graph"
+        )
+    if any(told in message for told in _FULL):
+        return SinkError(
+            f"{path}: no space left on its disk; free some and run the same command again, nothing is lost"
+        )
+    if "Permission denied" in message or "Read-only file system" in message:
+        return SinkError(f"{path}: this user has no permission for it; grant it, or give another --graph")
     return SinkError(f"{path}: {first_line(message)}; mend that, then run the same command again")
