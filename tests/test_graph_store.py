@@ -215,7 +215,7 @@ def test_who_comes_while_another_process_writes_is_told(tmp_path: Path, file: Pa
         ("other", 2, "a DuckDB file of something else"),
         ("newer", 2, "made by a newer version of this package; upgrade to read it"),
         ("folder", 2, "no DuckDB file"),
-        ("nowhere/g", 2, "not there"),
+        ("nowhere/g", 2, "nowhere/g: "),
     ],
 )
 def test_a_file_that_is_no_graph_of_ours_is_told_and_left_alone(

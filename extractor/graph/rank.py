@@ -92,13 +92,15 @@ def verdicts(claims: Iterable[Claim], lost: Mapping[str, str]) -> dict[str, Verd
 
 def taken_back(claims: Iterable[Claim]) -> dict[str, str]:
     """What persons say is not so, id -> reason; and their saying so, which states nothing itself."""
+    claims = [*claims]
+    words = _grouped((c, _triple(c)) for c in claims if c.source == PERSON)
     lost: dict[str, str] = {}
-    for same in _grouped((c, (c.subject, c.predicate, c.object)) for c in claims).values():
-        words = [claim for claim in same if claim.source == PERSON]
-        last = max(words, key=_last, default=None)
-        if last and last.act == RETRACT:
-            lost |= dict.fromkeys((c.id for c in same), _told(f"{last.who} took it back", last.because))
-        lost |= {c.id: "says that this is not so" for c in words if c.act == RETRACT}
+    for claim in claims if words else ():
+        last = max(words.get(_triple(claim), ()), key=_last, default=None)
+        if claim.source == PERSON and claim.act == RETRACT:
+            lost[claim.id] = "says that this is not so"
+        elif last and last.act == RETRACT:
+            lost[claim.id] = _told(f"{last.who} took it back", last.because)
     return lost
 
 
@@ -177,6 +179,10 @@ class _Weight(NamedTuple):
 
 def _authority(claim: Claim) -> int:
     return _AUTHORITY.get(claim.source, 0)
+
+
+def _triple(claim: Claim) -> tuple[str, str, str]:
+    return claim.subject, claim.predicate, claim.object
 
 
 def _last(claim: Claim) -> tuple[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -25,11 +25,13 @@ _LISTINGS = 10_000
 
 _PAIR = f"predicate IN ('{SAME}', '{DIFFERENT}')"
 _WHEN = "(SELECT id, coalesce(manifest->>'created', '') AS created FROM runs)"
-# Fields of Claim, its `when` as two, then the rank and reason that the graph has now.
+# Fields of Claim, the two of its `when` last; then the rank and reason of the graph. A row is read by position,
+# because a graph has millions.
 _CLAIM = (
     "s.id::VARCHAR AS id, subject, predicate, object, confidence, product, source, prompt, model,"
     " if(source = 'person', quote, '') AS quote, r.created, run, rank, reason"
 )
+_WHEN_AT, _VERDICT_AT = slice(10, 12), slice(12, 14)
 _CLAIMS = f"SELECT {_CLAIM} FROM statements AS s JOIN {_WHEN} AS r ON r.id = s.run"
 _NORMAL = Verdict("normal", "")
 
@@ -48,6 +50,7 @@ _PAIRS = f"""
 WITH listed AS (SELECT 'product:' || product AS id FROM listings), pair AS ({_CLAIMS} WHERE {_PAIR})
 SELECT *, subject IN (FROM listed) AND object IN (FROM listed) FROM pair
 """
+_LISTED = 14
 _PAIRS_ARE_TOUCHED = f"""
 SELECT EXISTS (FROM members WHERE substring(product, 9) IN (FROM touched)) OR EXISTS
     (FROM statements WHERE {_PAIR}
@@ -83,6 +86,7 @@ UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM 
 UNION SELECT of FROM said WHERE rank <> 'normal' OR source = 'person'
 ) ORDER BY of
 """
+_OF, _OWN = 14, 15
 
 
 def listings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
@@ -117,18 +121,6 @@ def unsettled(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A claim, and what the graph makes of it."""
-
-    claim: Claim
-    verdict: Verdict
-    # Id of the SPU, or of the listing that is in none; empty for a pair.
-    of: str = ""
-    # Is ranked here.
-    own: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class _Pairs:
     """What follows from the statements about pairs of listings."""
 
@@ -139,16 +131,10 @@ class _Pairs:
 
 
 def _pairs(connection: duckdb.DuckDBPyConnection) -> _Pairs:
-    rows, listed, lost = [], [], {}
-    for *fields, is_listed in connection.execute(_PAIRS).fetchall():
-        row = _row(fields)
-        rows.append(row)
-        if is_listed:
-            listed.append(row.claim)
-        else:
-            lost[row.claim.id] = "a listing that it is about is not in the graph"
-    identity = identify(listed)
-    found = verdicts([row.claim for row in rows], lost | {**identity.lost})
+    rows = connection.execute(_PAIRS).fetchall()
+    identity = identify([_claim(row) for row in rows if row[_LISTED]])
+    lost = {row[0]: "a listing that it is about is not in the graph" for row in rows if not row[_LISTED]}
+    found = verdicts(map(_claim, rows), lost | {**identity.lost})
     members = {(f"spu:{c[0].removeprefix('product:')}", product) for c in identity.clusters for product in c}
     return _Pairs(members, _wrong(rows, found))
 
@@ -182,26 +168,22 @@ def _misranked(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Verd
     for start in range(0, len(groups), _LISTINGS):
         part = groups[start : start + _LISTINGS]
         connection.execute(_SAID, {"first": part[0], "last": part[-1]})
-        contested = [_row(fields, of, own) for *fields, of, own in connection.execute(_CONTESTED).fetchall()]
         found: dict[str, Verdict] = {}
-        for _, rows in groupby(contested, key=attrgetter("of")):
-            of_product = [*rows]
-            found |= _wrong(of_product, rank([row.claim for row in of_product], functional))
+        for _, of_product in groupby(connection.execute(_CONTESTED).fetchall(), key=itemgetter(_OF)):
+            rows = [*of_product]
+            found |= _wrong(
+                [row for row in rows if row[_OWN]], rank([_claim(row) for row in rows], functional)
+            )
         yield found
 
 
-def _wrong(rows: Sequence[_Row], right: Mapping[str, Verdict]) -> dict[str, Verdict]:
+def _claim(row: tuple[Any, ...]) -> Claim:
+    return Claim._make((*row[: _WHEN_AT.start], row[_WHEN_AT]))
+
+
+def _wrong(rows: Iterable[tuple[Any, ...]], right: Mapping[str, Verdict]) -> dict[str, Verdict]:
     """Id -> right verdict, of the rows that have another."""
-    return {
-        row.claim.id: verdict
-        for row in rows
-        if row.own and (verdict := right.get(row.claim.id, _NORMAL)) != row.verdict
-    }
-
-
-def _row(fields: Sequence[Any], of: str = "", own: bool = True) -> _Row:
-    *claim, created, run, rank_now, reason = fields
-    return _Row(Claim._make((*claim, (created, run))), Verdict(rank_now, reason), of, own)
+    return {row[0]: verdict for row in rows if (verdict := right.get(row[0], _NORMAL)) != row[_VERDICT_AT]}
 
 
 def _write_verdicts(connection: duckdb.DuckDBPyConnection, found: Mapping[str, Verdict]) -> None:
