@@ -109,6 +109,7 @@ def test_a_person_says_that_listings_are_the_same_or_different(file: Path) -> No
     )
     assert "one of the listings of spu:y" in graph("show", "z", "--graph", file)[1]
     assert "product:z" in graph("show", "spu:y", "--graph", file)[1]
+    assert "say it of one" in graph("assert", "spu:y", "has_brand", "LG", "--graph", file)[2]
     assert graph("retract", "z", "same_as", "y", "--graph", file)[0] == 0
     assert graph("show", "spu:y", "--graph", file)[0] == 2
     graph("assert", "z", "same_as", "product:y", "--graph", file)

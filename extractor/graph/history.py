@@ -29,16 +29,18 @@ ORDER BY created, s.run
 """
 _RUN = ("run", "created", "merged_at")
 
-# What each of two runs says of the listings that both read.
+# What each of two runs says of the listings that both read; all that matches and persons say.
 _DIFFERENCE = """
 WITH both_read AS (
     SELECT product FROM listings WHERE run = $a INTERSECT SELECT product FROM listings WHERE run = $b
 ), one AS (
     SELECT subject, predicate, object, max(confidence) AS confidence FROM statements
-    WHERE run = $a AND product IN (FROM both_read) GROUP BY ALL
+    WHERE run = $a AND (product IN (FROM both_read) OR source IN ('match', 'person'))
+    GROUP BY ALL
 ), other AS (
     SELECT subject, predicate, object, max(confidence) AS confidence FROM statements
-    WHERE run = $b AND product IN (FROM both_read) GROUP BY ALL
+    WHERE run = $b AND (product IN (FROM both_read) OR source IN ('match', 'person'))
+    GROUP BY ALL
 )
 SELECT subject, predicate, object, one.confidence AS before, other.confidence AS now
 FROM one FULL JOIN other USING (subject, predicate, object) ORDER BY subject, predicate, object

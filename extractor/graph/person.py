@@ -66,6 +66,10 @@ def state_fact(
         ConfigError: There is no such subject or predicate, or the target cannot be one.
     """
     head = _node(graph, subject)
+    if head.kind == KINDS["spu"]:
+        raise ConfigError(
+            f"{head.id}: a SPU is made of listings; say it of one that `extractor graph show` lists"
+        )
     _check_predicate(graph, predicate, relations)
     if predicate in (SAME, DIFFERENT):
         return _say_of_pair(graph, head, predicate, _node(graph, target), speaker)

@@ -16,9 +16,9 @@ _NODES = f"""
 WITH spelled AS (
     SELECT object AS id, label, count(*) AS times FROM statements
     WHERE NOT starts_with(object, 'product:') GROUP BY ALL
-    UNION ALL -- a category that only its branch still mentions: nothing spells it but its id
-    SELECT DISTINCT subject, split_part(subject, '.', -1), 0 FROM statements WHERE product = ''
-        AND NOT starts_with(subject, 'product:')
+    UNION ALL -- what nothing spells but its id, such as a category that only its branch still mentions
+    SELECT DISTINCT subject, split_part(regexp_replace(subject, '^[^:]*:', ''), '.', -1), 0 FROM statements
+    WHERE product = '' AND NOT starts_with(subject, 'product:')
 ), titled AS (
     SELECT 'product:' || product AS id, arg_max(title, run) AS label FROM listings GROUP BY product
 ), unlisted AS ( -- a match or a person still speaks of them

@@ -20,8 +20,8 @@ from extractor.graph.identity import DIFFERENT, SAME, identify
 from extractor.graph.rank import Claim, Verdict, rank, verdicts
 from extractor.graph.stores.tables import table
 
-# Listings looked at together: bounds the memory of settling a whole graph.
-_LISTINGS = 10_000
+# Statements looked at together, but for the last product of a part: bounds the memory of settling a whole graph.
+_PART = 200_000
 
 _PAIR = f"predicate IN ('{SAME}', '{DIFFERENT}')"
 _WHEN = "(SELECT id, coalesce(manifest->>'created', '') AS created FROM runs)"
@@ -63,6 +63,7 @@ WITH spu AS (SELECT spu, substring(product, 9) AS product FROM members)
 SELECT product, coalesce(spu, product) AS of FROM touched LEFT JOIN spu USING (product)
 UNION SELECT product, spu FROM spu WHERE spu IN (SELECT spu FROM spu WHERE product IN (FROM touched))
 """
+_SIZES = "SELECT of, count(*) FROM statements JOIN grouped USING (product) GROUP BY of ORDER BY of"
 # What persons say elsewhere of the same statements comes along, but is not `own`: it is ranked where it stands.
 _SAID = f"""
 CREATE OR REPLACE TEMP TABLE said AS
@@ -163,11 +164,9 @@ def _members(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
 def _misranked(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Verdict]]:
     """Id -> right verdict of the statements about touched listings that have another; some listings at a time."""
     connection.execute(_GROUPED)
-    groups = [row[0] for row in connection.execute("SELECT DISTINCT of FROM grouped ORDER BY of").fetchall()]
     functional = {row[0] for row in connection.execute("FROM functional").fetchall()}
-    for start in range(0, len(groups), _LISTINGS):
-        part = groups[start : start + _LISTINGS]
-        connection.execute(_SAID, {"first": part[0], "last": part[-1]})
+    for first, last in _parts(connection):
+        connection.execute(_SAID, {"first": first, "last": last})
         found: dict[str, Verdict] = {}
         for _, of_product in groupby(connection.execute(_CONTESTED).fetchall(), key=itemgetter(_OF)):
             rows = [*of_product]
@@ -175,6 +174,19 @@ def _misranked(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Verd
                 [row for row in rows if row[_OWN]], rank([_claim(row) for row in rows], functional)
             )
         yield found
+
+
+def _parts(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
+    """First and last id of what is looked at together."""
+    first, size = "", 0
+    for of, count in connection.execute(_SIZES).fetchall():
+        first = first if size else of
+        size += count
+        if size >= _PART:
+            yield first, of
+            size = 0
+    if size:
+        yield first, of
 
 
 def _claim(row: tuple[Any, ...]) -> Claim:
