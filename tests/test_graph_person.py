@@ -10,6 +10,13 @@ import pytest
 from test_graph import outcome, said, write_run
 from test_graph_cli import graph
 
+from extractor.graph.check import problems
+from extractor.graph.nodes import Node, Said
+from extractor.graph.person import Speaker, take_back
+from extractor.graph.statements import ProductFacts, gathered
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.records import Provenance
+
 TITLE = "LG case for Sony TV, 55 inch"
 READ_WRONG = outcome(
     "y", TITLE, said("brand", "Sony", TITLE), said("screen_size", "55 inch", TITLE, "55", "inch")
@@ -101,6 +108,35 @@ def test_what_a_person_takes_back_stays_so_when_a_run_says_it_again(
     graph("merge", write_night(tmp_path, "r3", READ_RIGHT), "--graph", file)
     assert brands(file)["r3", "Samsung"] == lost
     assert graph("check", "--graph", file)[0] == 0
+
+
+def test_what_is_taken_back_of_a_brand_is_so_for_all_listings_that_say_it() -> None:
+    """A statement that stands with many listings, and is about none of them."""
+    brand, parent = (Node(f"brand:{name}", "Brand", name) for name in ("omen", "hp"))
+
+    def listing(run: str, name: str) -> ProductFacts:
+        origin = Provenance(run, name, "title", None, "", "", "", "")
+        product = Node(f"product:{name}", "Product", "T")
+        edges = [(product, "has_brand", brand), (brand, "sub_brand_of", parent)]
+        facts = gathered(Said(*edge, 1.0, origin) for edge in edges)
+        return ProductFacts(name, "T", "hash", facts.nodes, facts.statements)
+
+    def ranks() -> list[tuple[Any, ...]]:
+        said = "SELECT source, rank FROM statements WHERE predicate = 'sub_brand_of' ORDER BY ALL"
+        return [*store.query(said)[1]]
+
+    with DuckDBStore(Path(":memory:")) as store:
+        store.add_run("r1", {})
+        store.merge("r1", [listing("r1", "x")])
+        word = take_back(store, ("brand:omen", "sub_brand_of", "brand:hp"), {}, Speaker("ann"))
+        assert ranks() == [("person", "deprecated"), ("title", "deprecated")]
+        store.add_run("r2", {})
+        store.merge("r2", [listing("r2", "y")])
+        assert ranks() == [("person", "deprecated"), ("title", "deprecated"), ("title", "deprecated")]
+        assert list(problems(store)) == []
+        store.undo(word.run_id)
+        assert ranks() == [("title", "normal"), ("title", "normal")]
+        assert list(problems(store)) == []
 
 
 def test_a_person_says_that_listings_are_the_same_or_different(file: Path) -> None:

@@ -23,12 +23,10 @@ from extractor.graph.stores.labels import settle_nodes
 from extractor.graph.stores.settle import listings_of, settle, unsettled
 from extractor.graph.stores.snapshot import attach_snapshot, is_snapshot
 from extractor.graph.stores.tables import (
-    FORMAT,
-    MIGRATIONS,
     STATEMENT_COLUMNS,
-    TABLES,
     listing_table,
     node_table,
+    prepare,
     statement_table,
 )
 
@@ -85,7 +83,9 @@ class DuckDBStore:
         try:
             if closed:
                 self._connection.execute(_CLOSED)
-            self._check_format(read_only)
+            with self._transaction():
+                if prepare(self._connection, path, read_only=read_only):
+                    self._settle()
         except BaseException:
             self.close()
             raise
@@ -254,31 +254,6 @@ class DuckDBStore:
         finally:
             for name in tables:
                 self._connection.unregister(name)
-
-    def _check_format(self, read_only: bool) -> None:
-        """Make the tables of a new file, bring an older one up to date; refuse what is no graph, or newer."""
-        with mapped(self._path):
-            tables = {row[0] for row in self._connection.execute("SELECT name FROM (SHOW TABLES)").fetchall()}
-        if not tables:
-            with self._transaction():
-                self._connection.execute(TABLES)
-            return
-        if "graph_format" not in tables:
-            raise ConfigError(f"{self._path}: a DuckDB file of something else; give another --graph")
-        version = self._count("SELECT version FROM graph_format")
-        if version > FORMAT:
-            raise ConfigError(f"{self._path}: made by a newer version of this package; upgrade to read it")
-        if version < FORMAT and read_only:
-            advice = f"`extractor graph merge RUN_DIR --graph {self._path}` brings it up to date"
-            raise ConfigError(f"{self._path}: made by an older version of this package; {advice}")
-        if version < FORMAT:
-            self._migrate(version)
-
-    def _migrate(self, version: int) -> None:
-        with self._transaction():
-            for older in range(version, FORMAT):
-                self._connection.execute(MIGRATIONS[older])
-            self._settle()
 
 
 def _connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -11,10 +11,13 @@ run's row groups only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
+from extractor.errors import ConfigError
 from extractor.graph.nodes import KINDS
 from extractor.graph.statements import Facts, ProductFacts
 
@@ -35,7 +38,7 @@ CREATE TABLE members (spu VARCHAR NOT NULL, product VARCHAR NOT NULL);
 CREATE TABLE functional (predicate VARCHAR NOT NULL);
 """
 
-TABLES = f"""
+_TABLES = f"""
 CREATE TABLE graph_format (version INTEGER NOT NULL);
 INSERT INTO graph_format VALUES ({FORMAT});
 -- merged_at is in UTC.
@@ -62,7 +65,7 @@ CREATE VIEW edges AS
 {_SINCE_2}"""
 
 # Format -> SQL that makes the next one of it.
-MIGRATIONS = {
+_MIGRATIONS = {
     1: f"""
 ALTER TABLE statements ADD COLUMN reason VARCHAR DEFAULT '';
 ALTER TABLE statements ALTER COLUMN reason SET NOT NULL;
@@ -81,6 +84,37 @@ STATEMENT_COLUMNS = {
     **dict.fromkeys(("span_start", "span_end"), pa.int32()),
     **dict.fromkeys(("quote", "prompt", "schema", "model"), pa.string()),
 }
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> bool:
+    """Make the tables of a new file, bring an older one up to date; refuse what is no graph, or newer.
+
+    Args:
+        connection: In a transaction.
+        path: Of the file, for messages.
+        read_only: An older one is refused too.
+
+    Returns:
+        Whether it was older: what is derived is to be settled then.
+
+    Raises:
+        ConfigError: It cannot be read by this package.
+    """
+    tables = {row[0] for row in connection.execute("SELECT name FROM (SHOW TABLES)").fetchall()}
+    if not tables:
+        connection.execute(_TABLES)
+        return False
+    if "graph_format" not in tables:
+        raise ConfigError(f"{path}: a DuckDB file of something else; give another --graph")
+    (version,) = connection.execute("SELECT version FROM graph_format").fetchone() or (FORMAT,)
+    if version > FORMAT:
+        raise ConfigError(f"{path}: made by a newer version of this package; upgrade to read it")
+    if version < FORMAT and read_only:
+        advice = f"`extractor graph merge RUN_DIR --graph {path}` brings it up to date"
+        raise ConfigError(f"{path}: made by an older version of this package; {advice}")
+    for older in range(version, FORMAT):
+        connection.execute(_MIGRATIONS[older])
+    return bool(version < FORMAT)
 
 
 def listing_table(run_id: str, batch: Sequence[ProductFacts]) -> pa.Table:
