@@ -18,8 +18,9 @@ import duckdb
 import pyarrow as pa
 
 from extractor.errors import ConfigError
-from extractor.graph.nodes import KINDS
+from extractor.graph.nodes import KINDS, Node
 from extractor.graph.statements import Facts, ProductFacts
+from extractor.records import Statement
 
 # Raised when the tables change in a way that an older package cannot read.
 FORMAT = 2
@@ -122,28 +123,43 @@ def listing_table(run_id: str, batch: Sequence[ProductFacts]) -> pa.Table:
 
 
 def node_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
-    nodes = {node.id: (node.id, node.kind, node.label) for facts in batch for node in facts.nodes.values()}
-    return table(_NODE_COLUMNS, nodes.values())
+    nodes: dict[str, Node] = {}
+    for facts in batch:
+        nodes.update(facts.nodes)
+    found = nodes.values()
+    return _arrow(_NODE_COLUMNS, [*nodes], [node.kind for node in found], [node.label for node in found])
 
 
 def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
     # By id: products of one category state what lies above it in the same words.
-    rows: dict[str, tuple[Any, ...]] = {}
+    labels: dict[str, str] = {}
+    said: list[Statement] = []
     for facts in batch:
-        for name, s in facts.statements.items():
-            if name in rows:
-                continue
-            p = s.provenance
-            start, end = (p.span.start, p.span.end) if p.span else (None, None)
-            rows[name] = (
-                *(name, s.subject, s.predicate, s.object, facts.nodes[s.object].label, s.rank, s.confidence),
-                *(p.run, p.product, p.source, start, end, p.quote, p.prompt, p.schema, p.model),
-            )
-    return table(STATEMENT_COLUMNS, rows.values())
+        for name, statement in facts.statements.items():
+            if name not in labels:
+                labels[name] = facts.nodes[statement.object].label
+                said.append(statement)
+    origins = [statement.provenance for statement in said]
+    spans = [origin.span for origin in origins]
+    # Column by column: a row at a time takes three times as long.
+    return _arrow(
+        STATEMENT_COLUMNS,
+        [*labels],
+        *([getattr(s, name) for s in said] for name in ("subject", "predicate", "object")),
+        [*labels.values()],
+        *([getattr(s, name) for s in said] for name in ("rank", "confidence")),
+        *([getattr(o, name) for o in origins] for name in ("run", "product", "source")),
+        [span and span.start for span in spans],
+        [span and span.end for span in spans],
+        *([getattr(o, name) for o in origins] for name in ("quote", "prompt", "schema", "model")),
+    )
 
 
 def table(columns: Mapping[str, pa.DataType], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
     """Rows, in the order of `columns`."""
-    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return _arrow(columns, *(list(zip(*rows, strict=True)) or [()] * len(columns)))
+
+
+def _arrow(columns: Mapping[str, pa.DataType], *values: Sequence[Any]) -> pa.Table:
     arrays = [pa.array(v, type=t) for v, t in zip(values, columns.values(), strict=True)]
     return pa.table(arrays, names=list(columns))
