@@ -49,6 +49,10 @@ INSERT INTO statements SELECT id::UUID, {", ".join([*STATEMENT_COLUMNS][1:])}, '
     WHERE NOT EXISTS (FROM statements AS old WHERE old.run = $run AND old.id = new.id::UUID)
 """
 _NAME = "INSERT INTO nodes FROM new_nodes AS new WHERE NOT EXISTS (FROM nodes AS old WHERE old.id = new.id)"
+# A run that comes for the first time has nothing to forget, and looking for it takes long.
+_ARE_LISTED = """
+SELECT count(*) FROM listings WHERE run = $run AND product IN (SELECT product FROM new_listings)
+"""
 _FORGET_LISTINGS = """
 DELETE FROM listings AS old WHERE run = $run AND EXISTS
     (FROM new_listings AS new WHERE new.product = old.product
@@ -150,7 +154,10 @@ class DuckDBStore:
 
     def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
         with self._transaction(), self._registered(batch, run_id):
-            change = self._say(run_id, "product IN (SELECT product FROM new_listings)")
+            is_known = self._count(_ARE_LISTED, {"run": run_id})
+            change = self._say(
+                run_id, "product IN (SELECT product FROM new_listings)" if is_known else "false"
+            )
             self._connection.execute(_FORGET_LISTINGS, {"run": run_id})
             self._connection.execute(_LIST, {"run": run_id})
             is_moved = settle(self._connection, [facts.product_id for facts in batch])

@@ -64,28 +64,35 @@ SELECT product, coalesce(spu, product) AS of FROM touched LEFT JOIN spu USING (p
 UNION SELECT product, spu FROM spu WHERE spu IN (SELECT spu FROM spu WHERE product IN (FROM touched))
 """
 _SIZES = "SELECT of, count(*) FROM statements JOIN grouped USING (product) GROUP BY of ORDER BY of"
+# Only where several runs speak of a listing, two objects of one functional relation are stated, a person has a word on
+# it, or a rank was given before, can a rank be another than normal.
+_CONTESTED = f"""
+CREATE OR REPLACE TEMP TABLE contested AS
+WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS MATERIALIZED (
+    SELECT of, subject, predicate, object, product, run, rank FROM statements JOIN part USING (product)
+    WHERE NOT {_PAIR}
+), word AS (
+    SELECT subject, predicate, object FROM statements WHERE source = 'person' AND NOT {_PAIR}
+)
+SELECT of FROM said WHERE product <> '' GROUP BY of, product HAVING min(run) <> max(run)
+UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
+    GROUP BY of, subject, predicate HAVING min(object) <> max(object)
+UNION SELECT of FROM said WHERE rank <> 'normal'
+UNION SELECT of FROM said JOIN word USING (subject, predicate, object)
+"""
 # What persons say elsewhere of the same statements comes along, but is not `own`: it is ranked where it stands.
 _SAID = f"""
-CREATE OR REPLACE TEMP TABLE said AS
-WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), own AS (
+WITH part AS (FROM grouped WHERE of IN (FROM contested)), own AS (
     SELECT part.of, true AS own, {_CLAIM} FROM statements AS s JOIN part USING (product)
     JOIN {_WHEN} AS r ON r.id = s.run WHERE NOT {_PAIR}
 ), word AS (
     {_CLAIMS} WHERE source = 'person' AND NOT {_PAIR}
+), said AS (
+    FROM own UNION ALL
+    SELECT DISTINCT own.of, false, word.* FROM own JOIN word USING (subject, predicate, object)
+    WHERE (own.of, word.product) NOT IN (SELECT (of, product) FROM part)
 )
-FROM own UNION ALL
-SELECT DISTINCT own.of, false, word.* FROM own JOIN word USING (subject, predicate, object)
-WHERE (own.of, word.product) NOT IN (SELECT (of, product) FROM part)
-"""
-# Only where several runs speak of a listing, two objects of one functional relation are stated, or a rank was given
-# before, can a rank be another than normal.
-_CONTESTED = """
-SELECT * EXCLUDE (of, own), of, own FROM said WHERE of IN (
-SELECT of FROM said WHERE product <> '' GROUP BY of, product HAVING min(run) <> max(run)
-UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
-    GROUP BY of, subject, predicate HAVING min(object) <> max(object)
-UNION SELECT of FROM said WHERE rank <> 'normal' OR source = 'person'
-) ORDER BY of
+SELECT * EXCLUDE (of, own), of, own FROM said ORDER BY of
 """
 _OF, _OWN = 14, 15
 
@@ -166,9 +173,9 @@ def _misranked(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Verd
     connection.execute(_GROUPED)
     functional = {row[0] for row in connection.execute("FROM functional").fetchall()}
     for first, last in _parts(connection):
-        connection.execute(_SAID, {"first": first, "last": last})
+        connection.execute(_CONTESTED, {"first": first, "last": last})
         found: dict[str, Verdict] = {}
-        for _, of_product in groupby(connection.execute(_CONTESTED).fetchall(), key=itemgetter(_OF)):
+        for _, of_product in groupby(connection.execute(_SAID).fetchall(), key=itemgetter(_OF)):
             rows = [*of_product]
             found |= _wrong(
                 [row for row in rows if row[_OWN]], rank([_claim(row) for row in rows], functional)

@@ -10,7 +10,8 @@ run's row groups only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,18 @@ def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
     return _arrow(
         STATEMENT_COLUMNS,
         [*labels],
-        *([getattr(s, name) for s in said] for name in ("subject", "predicate", "object")),
+        *_fields(said, "subject", "predicate", "object"),
         [*labels.values()],
-        *([getattr(s, name) for s in said] for name in ("rank", "confidence")),
-        *([getattr(o, name) for o in origins] for name in ("run", "product", "source")),
+        *_fields(said, "rank", "confidence"),
+        *_fields(origins, "run", "product", "source"),
         [span and span.start for span in spans],
         [span and span.end for span in spans],
-        *([getattr(o, name) for o in origins] for name in ("quote", "prompt", "schema", "model")),
+        *_fields(origins, "quote", "prompt", "schema", "model"),
     )
+
+
+def _fields(records: Sequence[object], *names: str) -> Iterator[list[Any]]:
+    return (list(map(attrgetter(name), records)) for name in names)
 
 
 def table(columns: Mapping[str, pa.DataType], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
