@@ -1,4 +1,4 @@
-"""`extractor graph merge | snapshot | stats | show | query | check | undo | export`.
+"""`extractor graph merge | snapshot | stats | show | query | check | undo`.
 
 In: command lines. Out: results on stdout, notes on stderr; errors leave as ExtractorError.
 """
@@ -173,23 +173,3 @@ def undo(
     with changing(graph) as store:
         change = store.undo(run_id)
     say(f"{run_id}: {change.removed} statements removed")
-
-
-@app.command()
-def export(
-    graph: GraphOption,
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to", metavar="FORMAT", help="parquet (a folder), jsonld or brands, a registry (files)."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="New file or folder.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
-) -> None:
-    """Write the graph for other tools; the file or folder appears whole or not at all."""
-    from extractor.graph.exports import export as write
-
-    with reading(graph) as store:
-        write(store, to, out, force=force)
-    say(str(out))

@@ -1,0 +1,271 @@
+"""Neo4j, and what else speaks Bolt, as a target of `graph push`.
+
+In: batches of rows. Out: nodes with the labels Entity and their kind, relationships named after their predicate, one
+a statement; what is deprecated is left out, because whoever matches a pattern would take it for true. An SPU's
+listings are its by `member_of`. Knows no graph. User and password come from the URL, or from EXTRACTOR_PUSH_PASSWORD
+or NEO4J_USERNAME and NEO4J_PASSWORD; the URL's path is the name of the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import neo4j
+from neo4j.exceptions import AuthError, DriverError, Neo4jError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.graph.push import MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
+
+# Rows of one UNWIND.
+_UNWOUND = 1_000
+# Attempts at one transaction, while the server says that another may succeed.
+_ATTEMPTS = 4
+# Longest wait between two attempts, in seconds.
+_LONGEST_WAIT_S = 5.0
+_CONNECT_S = 10.0
+
+T = TypeVar("T")
+
+_ORIGIN = ("run", "product", "source", "span_start", "span_end", "quote", "prompt", "schema", "model")
+# The ends first, then what is kept on the relationship.
+RELATIONS = Table(
+    "relations",
+    {
+        name: name
+        for name in ("subject", "predicate", "object", "id", "label", "rank", "confidence", *_ORIGIN)
+    },
+    "(SELECT * REPLACE (replace(id::VARCHAR, '-', '') AS id) FROM statements WHERE rank <> 'deprecated'"
+    " UNION ALL BY NAME SELECT product AS subject, 'member_of' AS predicate, spu AS object,"
+    " 'member_of ' || product AS id FROM members)",
+    "subject",
+)
+NODES = Table("nodes", {name: name for name in ("id", "kind", "label")}, "nodes", "id")
+# What is not among these goes; last, when no relation leads there any more.
+_IDS = Table("ids", {"id": "id"}, "nodes", "id")
+
+# Each of them may be there already.
+_PREPARE = (
+    "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (n:Entity) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT push_batch_key IF NOT EXISTS FOR (b:PushBatch) REQUIRE b.key IS UNIQUE",
+    "CREATE INDEX entity_batch IF NOT EXISTS FOR (n:Entity) ON (n.batch)",
+)
+# The kind can be part of what is matched, because an id says it.
+_NODE = "UNWIND $rows AS row MERGE (n:Entity:%s {id: row.id}) SET n.label = row.label, n.batch = row.batch"
+_RELATION = (
+    "UNWIND $rows AS row MATCH (s:Entity {id: row.subject}) MATCH (o:Entity {id: row.object})"
+    " MERGE (s)-[r:%s {id: row.id}]->(o) SET r += row.properties"
+)
+_REMOVE_RELATIONS = (
+    "MATCH (s:Entity)-[r]->(:Entity) WHERE s.batch STARTS WITH $prefix AND NOT r.id IN $ids"
+    " DELETE r RETURN count(*) AS removed"
+)
+_REMOVE_NODES = (
+    "MATCH (n:Entity) WHERE n.batch STARTS WITH $prefix AND NOT n.id IN $ids"
+    " DETACH DELETE n RETURN count(*) AS removed"
+)
+# Written first in its transaction: two pushes of one batch then wait for each other.
+_RECORD = "MERGE (b:PushBatch {key: $key}) SET b.table = $table, b.prefix = $prefix, b.digest = $digest"
+# Batches that were cut otherwise are no longer whole.
+_FORGET = "MATCH (b:PushBatch {table: $table}) WHERE size(b.prefix) <> size($prefix) DELETE b"
+
+
+@contextmanager
+def connect(url: str, timeout_s: float) -> Iterator[Neo4jTarget]:
+    """The server behind a URL, with the constraints that a push needs.
+
+    Raises:
+        ConfigError: The URL is wrong, or the server does not let us in.
+        SinkError: The server cannot be reached.
+    """
+    # What it has to say leaves as an error; without a handler, Python would print it besides.
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+    where, uri, auth, database = _parts(url)
+    with (
+        _mapped(where, auth[1]),
+        neo4j.GraphDatabase.driver(
+            uri,
+            auth=auth,
+            connection_timeout=min(_CONNECT_S, timeout_s),
+            connection_write_timeout=timeout_s,
+            user_agent="extractor graph push",
+        ) as driver,
+    ):
+        target = Neo4jTarget(driver, database, where, auth[1], timeout_s)
+        target.prepare()
+        yield target
+
+
+@dataclass(frozen=True, slots=True)
+class Neo4jTarget:
+    """An open driver; see `connect`."""
+
+    _driver: neo4j.Driver
+    # None: the server's default.
+    _database: str | None
+    # The server, for messages.
+    _where: str
+    # Kept out of messages.
+    _password: str
+    _timeout_s: float
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return (NODES, RELATIONS, _IDS)
+
+    def prepare(self) -> None:
+        """Make constraints and index."""
+        for statement in _PREPARE:  # a change of the schema wants a transaction of its own
+            self._transact(partial(_ask, statement))
+
+    def digests(self, table: Table) -> Mapping[str, str]:
+        found = self._transact(
+            lambda run: run(
+                "MATCH (b:PushBatch {table: $table}) RETURN b.prefix AS prefix, b.digest AS digest",
+                table=table.name,
+            )
+        )
+        return {row["prefix"]: row["digest"] for row in found}
+
+    def replace(self, table: Table, batch: Batch) -> int:
+        write = {NODES.name: _merge_nodes, RELATIONS.name: _replace_relations, _IDS.name: _remove_nodes}[
+            table.name
+        ]
+        return self._transact(lambda run: _record(run, table, batch) + write(run, batch))
+
+    def _transact(self, work: Callable[[_Run], T]) -> T:
+        """Do it in one transaction; again, when the server says that this may help."""
+        retrying = Retrying(
+            retry=retry_if_exception(_may_succeed),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_WAIT_S),
+            reraise=True,
+        )
+        with _mapped(self._where, self._password):
+            done: T = retrying(self._once, work)
+            return done
+
+    def _once(self, work: Callable[[_Run], T]) -> T:
+        with (
+            deadline(self._timeout_s, self._driver.close),
+            self._driver.session(database=self._database) as session,
+            session.begin_transaction(timeout=self._timeout_s) as transaction,
+        ):
+            done = work(lambda query, **parameters: transaction.run(query, parameters).data())
+            transaction.commit()
+            return done
+
+
+# Cypher and its parameters -> rows.
+_Run = Callable[..., list[dict[str, Any]]]
+
+
+def _ask(query: str, run: _Run) -> list[dict[str, Any]]:
+    return run(query)
+
+
+def _record(run: _Run, table: Table, batch: Batch) -> int:
+    of_batch = {"table": table.name, "prefix": batch.prefix}
+    run(_RECORD, key=f"{table.name} {batch.prefix}", digest=batch.digest, **of_batch)
+    run(_FORGET, **of_batch)
+    return 0
+
+
+def _merge_nodes(run: _Run, batch: Batch) -> int:
+    for kind, nodes in _grouped(batch.rows, itemgetter(1)):
+        rows = [{"id": row[0], "label": row[2], "batch": _batch_of(row[0])} for row in nodes]
+        _unwind(run, _NODE % _name(kind), rows)
+    return 0
+
+
+def _replace_relations(run: _Run, batch: Batch) -> int:
+    names = tuple(RELATIONS.columns)[4:]
+    removed = _removed(run, _REMOVE_RELATIONS, batch, place=3)
+    for predicate, relations in _grouped(batch.rows, itemgetter(1)):
+        rows = [
+            {"subject": row[0], "object": row[2], "id": row[3]}
+            | {"properties": dict(zip(names, row[4:], strict=True))}
+            for row in relations
+        ]
+        _unwind(run, _RELATION % _name(predicate), rows)
+    return removed
+
+
+def _remove_nodes(run: _Run, batch: Batch) -> int:
+    return _removed(run, _REMOVE_NODES, batch, place=0)
+
+
+def _removed(run: _Run, query: str, batch: Batch, place: int) -> int:
+    found = run(query, prefix=batch.prefix, ids=[row[place] for row in batch.rows])
+    return sum(row["removed"] for row in found)
+
+
+def _unwind(run: _Run, query: str, rows: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), _UNWOUND):
+        run(query, rows=rows[start : start + _UNWOUND])
+
+
+def _grouped(
+    rows: Sequence[tuple[Any, ...]], key: Callable[[tuple[Any, ...]], str]
+) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Cypher has labels and types in its text only, so each has a query of its own."""
+    for name, group in groupby(sorted(rows, key=key), key=key):
+        yield name, list(group)
+
+
+def _batch_of(node_id: str) -> str:
+    """All digits that a prefix may have, so that a batch finds its nodes however it was cut."""
+    return hashlib.md5(node_id.encode(), usedforsecurity=False).hexdigest()[:MAX_DIGITS]
+
+
+def _name(name: str) -> str:
+    return "`{}`".format(name.replace("`", "``"))
+
+
+def _parts(url: str) -> tuple[str, str, tuple[str, str], str | None]:
+    """Server for messages, URI for the driver, user and password, database."""
+    try:
+        parts = urlsplit(url)
+        where = shown(parts)
+    except ValueError:  # the message may quote the URL, and so its password
+        raise ConfigError("--to: no URL of a server; write neo4j://user@host:7687/database") from None
+    user = unquote(parts.username or "") or os.environ.get("NEO4J_USERNAME", "neo4j")
+    environment = os.environ.get(PASSWORD) or os.environ.get("NEO4J_PASSWORD", "")
+    password = unquote(parts.password or "") or environment
+    return where, _uri(parts), (user, password), unquote(parts.path.strip("/")) or None
+
+
+def _uri(parts: SplitResult) -> str:
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], path="", fragment="").geturl()
+
+
+def _may_succeed(error: BaseException) -> bool:
+    return isinstance(error, DriverError | Neo4jError) and error.is_retryable()
+
+
+@contextmanager
+def _mapped(where: str, password: str) -> Iterator[None]:
+    """The seam: what the driver raises leaves as one line that names the server and never the password."""
+    try:
+        yield
+    except ExtractorError:
+        raise
+    except (DriverError, Neo4jError, OSError, ValueError) as error:
+        told = " ".join((getattr(error, "message", None) or str(error)).split())
+        told = told.replace(password, "***") if password else told
+        if isinstance(error, AuthError) or "Database.DatabaseNotFound" in (
+            getattr(error, "code", None) or ""
+        ):
+            advice = f"correct the URL, or {PASSWORD} in the environment"
+            raise ConfigError(f"{where}: {told}; {advice}") from None
+        raise SinkError(f"{where}: {told}; mend that, then run the same command again to go on") from None

@@ -1,0 +1,312 @@
+"""extractor.graph.push: the same rows on real servers, whatever breaks on the way there."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from servers import PASSWORD, Line, bolt, free_port, postgres, postgres_programs
+from test_graph import RELATIONS, SONY, outcome, said, write_run
+
+from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.graph.merge import merge_runs
+from extractor.graph.push import Pushed, push
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.records import Outcome
+
+# Rows of a batch: a small graph has several.
+ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def postgres_port() -> Iterator[int]:
+    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with postgres(programs) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def bolt_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    pytest.importorskip("neo4j", reason="the extra 'neo4j' is not installed")
+    pytest.importorskip(
+        "arcadedb_embedded", reason="no server that speaks Bolt: pip install arcadedb-embedded"
+    )
+    with bolt(tmp_path_factory.mktemp("bolt")) as port:
+        yield port
+
+
+class Postgres:
+    """A database of its own, and what it holds."""
+
+    def __init__(self, port: int) -> None:
+        import psycopg
+
+        self.name = f"graph{random.getrandbits(64)}"
+        self.port = port
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {self.name}")
+
+    def url(self, database: str = "", password: str = PASSWORD, port: int = 0) -> str:
+        return f"postgresql://loader:{quote(password)}@127.0.0.1:{port or self.port}/{database or self.name}"
+
+    def rows(self, sql: str) -> list[Any]:
+        import psycopg
+
+        with psycopg.connect(self.url()) as connection:
+            return connection.execute(sql).fetchall()
+
+    def execute(self, sql: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql)
+
+    def held(self) -> dict[str, list[Any]]:
+        return {name: sorted(self.rows(sql), key=repr) for name, sql in TABLES.items()}
+
+    @staticmethod
+    def wanted(graph: DuckDBStore) -> dict[str, list[Any]]:
+        return {
+            name: sorted(graph.query(sql.replace("product_graph.", ""))[1], key=repr)
+            for name, sql in TABLES.items()
+        }
+
+
+TABLES = {
+    "nodes": "SELECT id, kind, label FROM product_graph.nodes",
+    "members": "SELECT spu, product FROM product_graph.members",
+    "runs": "SELECT id, merged_at FROM product_graph.runs",
+    "listings": "SELECT run, product, title, content_hash FROM product_graph.listings",
+    "statements": (
+        "SELECT id, subject, predicate, object, label, rank, confidence, run, product, source, span_start, span_end,"
+        " quote, prompt, schema, model, reason FROM product_graph.statements"
+    ),
+    "edges": "SELECT subject, predicate, object, confidence, statements FROM product_graph.edges",
+}
+
+
+class Bolt:
+    """The one database of ArcadeDB's server, emptied, and what it holds."""
+
+    name = "graph"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.rows("MATCH (n) DETACH DELETE n")
+
+    def url(
+        self, database: str = "graph", password: str = PASSWORD, port: int = 0, scheme: str = "bolt"
+    ) -> str:
+        return f"{scheme}://root:{quote(password)}@127.0.0.1:{port or self.port}/{database}"
+
+    def rows(self, cypher: str) -> list[Any]:
+        import neo4j
+
+        with neo4j.GraphDatabase.driver(f"bolt://127.0.0.1:{self.port}", auth=("root", PASSWORD)) as driver:
+            return [tuple(row.values()) for row in driver.execute_query(cypher, database_="graph").records]
+
+    def held(self) -> dict[str, list[Any]]:
+        nodes = self.rows("MATCH (n:Entity) RETURN labels(n) AS labels, n.id, n.label")
+        relations = self.rows(
+            "MATCH (s:Entity)-[r]->(o:Entity) RETURN r.id, s.id, type(r), o.id, r.label, r.rank, r.confidence, r.run,"
+            " r.product, r.source, r.span_start, r.span_end, r.quote, r.prompt, r.schema, r.model"
+        )
+        return {
+            "nodes": sorted((*sorted(labels), *rest) for labels, *rest in nodes),
+            "relations": sorted(relations, key=repr),
+        }
+
+    @staticmethod
+    def wanted(graph: DuckDBStore) -> dict[str, list[Any]]:
+        nodes = graph.query("SELECT unnest([kind]), id, label FROM nodes")[1]
+        statements = graph.query(
+            "SELECT replace(id::VARCHAR, '-', ''), subject, predicate, object, label, rank, confidence, run, product,"
+            " source, span_start, span_end, quote, prompt, schema, model FROM statements WHERE rank <> 'deprecated'"
+        )[1]
+        members = graph.query("SELECT product, spu FROM members")[1]
+        belongs = [
+            (f"member_of {product}", product, "member_of", spu, *[None] * 12) for product, spu in members
+        ]
+        return {
+            "nodes": sorted((*sorted(("Entity", kind)), *rest) for kind, *rest in nodes),
+            "relations": sorted([*statements, *belongs], key=repr),
+        }
+
+
+@pytest.fixture(params=["postgres", "bolt"])
+def server(request: pytest.FixtureRequest) -> Postgres | Bolt:
+    port = request.getfixturevalue(f"{request.param}_port")
+    return Postgres(port) if request.param == "postgres" else Bolt(port)
+
+
+def phones(numbers: Sequence[int], color: str = "black") -> list[Outcome]:
+    titles = [f'Acme "phone"\t{number} \U0001f4f1 {color} \\N' for number in numbers]
+    return [
+        outcome(f"p{number}", title, said("brand", "Acme", title), said("color", color, title))
+        for number, title in zip(numbers, titles, strict=True)
+    ]
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """Two runs of one listing and of forty."""
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        merge(store, "r1", [SONY])
+        merge(store, "r2", phones(range(40)))
+        yield store
+
+
+def merge(store: DuckDBStore, run_id: str, outcomes: Sequence[Outcome]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        merge_runs([write_run(Path(folder), run_id, outcomes)], store, RELATIONS)
+
+
+def test_a_server_says_what_the_graph_says_however_often_it_is_pushed(
+    graph: DuckDBStore, server: Postgres | Bolt
+) -> None:
+    first = push(graph, server.url(), batch_rows=ROWS)
+    assert first.changed_batches == first.batches > 10
+    assert server.held() == server.wanted(graph)
+    assert push(graph, server.url(), batch_rows=ROWS) == Pushed(batches=first.batches)
+    assert push(graph, server.url(), batch_rows=10 * ROWS).removed == 0  # cut otherwise: all of it again
+    assert server.held() == server.wanted(graph)
+
+
+def test_what_the_graph_no_longer_says_disappears(graph: DuckDBStore, server: Postgres | Bolt) -> None:
+    push(graph, server.url(), batch_rows=ROWS)
+    graph.undo("r1")
+    merge(graph, "r3", phones(range(35, 42), "purple"))
+    assert push(graph, server.url(), batch_rows=ROWS).removed > 10
+    assert server.held() == server.wanted(graph)
+    graph.undo("r2")
+    graph.undo("r3")
+    push(graph, server.url(), batch_rows=ROWS)
+    assert server.held() == server.wanted(graph)
+    assert not any(server.held().values())
+
+
+@pytest.mark.parametrize("cut_after", [20, 3_000, 30_000])
+def test_a_push_goes_on_after_the_connection_was_cut(
+    graph: DuckDBStore, server: Postgres | Bolt, cut_after: int
+) -> None:
+    with Line(server.port, cut_after=cut_after) as line, pytest.raises(SinkError) as told:
+        push(graph, server.url(port=line.port), batch_rows=ROWS)
+    assert is_one_line(
+        told.value, f"127.0.0.1:{line.port}/{server.name}: ", "run the same command again to go on"
+    )
+    rest = push(graph, server.url(), batch_rows=ROWS)
+    assert rest.changed_batches < rest.batches or cut_after < 30_000
+    assert server.held() == server.wanted(graph)
+
+
+def test_a_silent_server_is_given_up(graph: DuckDBStore, server: Postgres | Bolt) -> None:
+    with Line(server.port, silent_after=20_000) as line, pytest.raises(SinkError) as told:
+        push(graph, server.url(port=line.port), timeout_s=1.5, batch_rows=ROWS)
+    assert is_one_line(told.value, ": no answer within 1.5 s; ", "run the same command again")
+    push(graph, server.url(), batch_rows=ROWS)
+    assert server.held() == server.wanted(graph)
+
+
+def test_a_server_that_is_down(graph: DuckDBStore, server: Postgres | Bolt) -> None:
+    with pytest.raises(SinkError) as told:
+        push(graph, server.url(port=free_port()))
+    assert is_one_line(told.value, "onnection refused", "run the same command again")
+
+
+def test_who_is_not_let_in_is_told_without_the_password(
+    graph: DuckDBStore, server: Postgres | Bolt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "wr0ng-&-p@ss"
+    for url in (
+        server.url(password=wrong),
+        server.url(database="nowhere"),
+        server.url(port=1).replace(":1/", ":x/"),
+    ):
+        with pytest.raises(ConfigError) as told:
+            push(graph, url)
+        assert is_one_line(told.value)
+        assert not any(
+            secret in repr(told.value) for secret in (wrong, PASSWORD, quote(wrong), quote(PASSWORD))
+        )
+        assert told.value.__suppress_context__
+    bare = server.url().replace(f":{quote(PASSWORD)}@", "@")
+    monkeypatch.setenv("EXTRACTOR_PUSH_PASSWORD", PASSWORD)
+    assert push(graph, bare).sent > 50
+    monkeypatch.setenv("EXTRACTOR_PUSH_PASSWORD", wrong)
+    with pytest.raises(ConfigError, match="EXTRACTOR_PUSH_PASSWORD"):
+        push(graph, bare)
+
+
+@pytest.mark.parametrize("url", ["", "g.duckdb", "http://127.0.0.1/x", "postgresql:/x", "mysql://h/d"])
+def test_what_is_no_url_of_a_server(graph: DuckDBStore, url: str) -> None:
+    with pytest.raises(ConfigError, match="--to: no URL of a server; it begins with one of postgresql"):
+        push(graph, url)
+
+
+def is_one_line(error: ExtractorError, *parts: str) -> bool:
+    return "\n" not in str(error) and all(part in str(error) for part in parts)
+
+
+# ---- PostgreSQL only
+
+
+def test_an_older_schema_is_brought_up_to_date(graph: DuckDBStore, postgres_port: int) -> None:
+    from extractor.graph.stores.postgres import migrations
+
+    server = Postgres(postgres_port)
+    server.execute("CREATE SCHEMA product_graph")
+    server.execute(
+        "CREATE TABLE product_graph.migrations (number INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ)"
+    )
+    server.execute(f"{migrations()[0]}; INSERT INTO product_graph.migrations VALUES (1, now())")
+    push(graph, server.url())
+    assert server.held() == server.wanted(graph)
+    assert server.rows("SELECT number FROM product_graph.migrations") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        ("CREATE SCHEMA product_graph", "holds something else; give another database"),
+        (
+            "CREATE SCHEMA product_graph; CREATE TABLE product_graph.migrations AS SELECT 99 AS number",
+            "is of a newer version",
+        ),
+    ],
+)
+def test_a_schema_that_is_not_ours_is_left_alone(
+    graph: DuckDBStore, postgres_port: int, setup: str, told: str
+) -> None:
+    server = Postgres(postgres_port)
+    server.execute(setup)
+    with pytest.raises(ConfigError, match=told):
+        push(graph, server.url())
+
+
+def test_one_push_at_a_time(graph: DuckDBStore, postgres_port: int) -> None:
+    from extractor.graph.stores.postgres import connect
+
+    server = Postgres(postgres_port)
+    with connect(server.url(), 10), pytest.raises(SinkError, match="another push is writing"):
+        push(graph, server.url())
+
+
+def test_neo4j_is_asked_again_when_a_connection_breaks(graph: DuckDBStore, bolt_port: int) -> None:
+    server = Bolt(bolt_port)
+    with Line(server.port, cut_after=20_000, cuts=2) as line:
+        push(graph, server.url(port=line.port), batch_rows=ROWS)
+    assert server.held() == server.wanted(graph)
+
+
+def test_neo4j_scheme_asks_for_a_route(graph: DuckDBStore, bolt_port: int) -> None:
+    server = Bolt(bolt_port)
+    push(graph, server.url(scheme="neo4j"))
+    assert server.held() == server.wanted(graph)
