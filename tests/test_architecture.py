@@ -53,7 +53,18 @@ HEAVY = (
     *("pint", "babel", "ftfy", "price_parser"),
 )
 # What --help can do without as well.
-SLOW = (*HEAVY, "duckdb", "pyarrow", "jsonschema", "pydantic", "jinja2")
+SLOW = (
+    *HEAVY,
+    "duckdb",
+    "pyarrow",
+    "jsonschema",
+    "pydantic",
+    "jinja2",
+    "psycopg",
+    "neo4j",
+    "ladybug",
+    "tenacity",
+)
 
 
 def imported_rooms(path: Path) -> set[str]:

@@ -559,7 +559,8 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     out = tmp_path / "it's out"
     export(graph, "parquet", out)
     tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
-    assert {name: len(rows) for name, rows in tables.items()} == {"nodes": 13, "edges": 12, "statements": 14}
+    counts = {"nodes": 13, "edges": 12, "members": 0, "statements": 14}
+    assert {name: len(rows) for name, rows in tables.items()} == counts
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
     assert {row["id"] for row in tables["statements"]} == set(facts.statements)
@@ -583,7 +584,7 @@ def test_an_export_replaces_only_an_export(tmp_path: Path, graph: DuckDBStore) -
         export(graph, "jsonld", out, force=True)
     with pytest.raises(ConfigError, match="its folder is not there"):
         export(graph, "jsonld", tmp_path / "nowhere" / "g.jsonld")
-    with pytest.raises(ConfigError, match="choose one of parquet, jsonld"):
+    with pytest.raises(ConfigError, match="choose one of parquet, neo4j-csv, jsonld"):
         export(graph, "csv", tmp_path / "g.csv")
     assert sorted(f.name for f in tmp_path.iterdir() if f.name.startswith(".")) == []
 

@@ -2,12 +2,13 @@
 
 In: a graph. Out: one file, one node of `@graph` a line, so that it is written and can be read without holding
 it in memory. Node ids become IRIs by percent-encoding; all other text is a plain string and never an IRI.
-Statements of rank deprecated are left out; origins are in the Parquet export.
+Statements of rank deprecated are left out; origins are in the exports to N-Quads and Parquet.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -17,7 +18,14 @@ from urllib.parse import quote
 
 from extractor.graph.stores.duckdb import DuckDBStore
 
-_CONTEXT = {"@vocab": "https://schema.org/", "broader": "http://www.w3.org/2004/02/skos/core#broader"}
+VOCABULARY = "https://schema.org/"
+# Terms that schema.org does not have; those that end in a colon are prefixes.
+TERMS = {
+    "broader": "http://www.w3.org/2004/02/skos/core#broader",
+    "gs1:": "https://ref.gs1.org/voc/",
+    "relation:": "urn:extractor:relation:",
+}
+_CONTEXT = {"@vocab": VOCABULARY} | {name.rstrip(":"): iri for name, iri in TERMS.items()}
 # Kind of node -> class of schema.org. ProductType and Occasion have none of their own.
 _CLASSES = {
     "Product": "Product",
@@ -28,7 +36,7 @@ _CLASSES = {
     "ProductType": "DefinedTerm",
     "Occasion": "DefinedTerm",
     "Attribute": "DefinedTerm",
-    "SPU": "ProductGroup",
+    "SPU": "ProductModel",
 }
 # Relation type -> property whose value is the node.
 _LINKS = {
@@ -37,6 +45,7 @@ _LINKS = {
     "subcategory_of": "broader",
     "suits": "audience",
     "is_a": "additionalType",
+    "member_of": "model",
 }
 # Relation type -> property whose value is text; all others become a PropertyValue.
 _TEXTS = {
@@ -55,11 +64,16 @@ _TEXTS = {
 _OFFERS = {"has_price": "price", "has_currency": "priceCurrency", "sold_by": "seller"}
 
 # Relation types that say how a statement came about, nothing of the product.
-_REMARKS = {"brand_link", "brand_check"}
+_REMARKS = {"brand_link", "brand_check", "same_as", "different_from"}
+# Lengths of a GTIN; GS1 writes all of them with fourteen digits.
+_GTIN = re.compile(r"\d{8}|\d{12,14}")
 
 _ROWS = """
+WITH e AS (
+    SELECT subject, predicate, object FROM edges UNION ALL SELECT product, 'member_of', spu FROM members
+)
 SELECT n.id, n.kind, n.label, e.predicate, o.id AS object, o.kind AS object_kind, o.label AS text
-FROM nodes AS n LEFT JOIN edges AS e ON e.subject = n.id LEFT JOIN nodes AS o ON o.id = e.object
+FROM nodes AS n LEFT JOIN e ON e.subject = n.id LEFT JOIN nodes AS o ON o.id = e.object
 WHERE n.kind <> 'Value' ORDER BY n.id, e.predicate, e.object
 """
 
@@ -69,10 +83,16 @@ def write(graph: DuckDBStore, out: Path) -> None:
     with out.open("w", encoding="utf-8") as file:
         file.write(f'{{"@context": {json.dumps(_CONTEXT)},\n"@graph": [')
         separator = "\n"
-        for _, rows in groupby(graph.rows(_ROWS), key=itemgetter("id")):
-            file.write(separator + json.dumps(_node(rows), ensure_ascii=False))
+        for node in nodes(graph):
+            file.write(separator + json.dumps(node, ensure_ascii=False))
             separator = ",\n"
         file.write("\n]}\n")
+
+
+def nodes(graph: DuckDBStore) -> Iterator[dict[str, Any]]:
+    """JSON-LD of each node, by id: strings, {"@id": ...}, and nodes without an id; several values in a list."""
+    for _, rows in groupby(graph.rows(_ROWS), key=itemgetter("id")):
+        yield _node(rows)
 
 
 def _node(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
@@ -96,6 +116,10 @@ def _add_edge(node: dict[str, Any], row: dict[str, Any]) -> None:
         _append(node.setdefault("offers", {"@type": "Offer"}), _OFFERS[predicate], _object(row))
     elif predicate in _TEXTS:
         _append(node, _TEXTS[predicate], row["text"])
+        if _TEXTS[predicate] == "gtin" and _GTIN.fullmatch(row["text"]):
+            _append(node, "gs1:gtin", row["text"].zfill(14))
+    elif row["kind"] != "Product" and row["object_kind"] != "Value":
+        _append(node, f"relation:{quote(predicate, safe='')}", _object(row))
     else:
         _append(node, "additionalProperty", _property(row))
 

@@ -1,8 +1,7 @@
 """Neo4j, and what else speaks Bolt, as a target of `graph push`.
 
 In: batches of rows. Out: nodes with the labels Entity and their kind, relationships named after their predicate, one
-a statement; what is deprecated is left out, because whoever matches a pattern would take it for true. An SPU's
-listings are its by `member_of`. Knows no graph. User and password come from the URL, or from EXTRACTOR_PUSH_PASSWORD
+a statement: see property_graph.py. Knows no graph. User and password come from the URL, or from EXTRACTOR_PUSH_PASSWORD
 or NEO4J_USERNAME and NEO4J_PASSWORD; the URL's path is the name of the database.
 """
 
@@ -25,6 +24,7 @@ from neo4j.exceptions import AuthError, DriverError, Neo4jError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.graph.property_graph import NODES, PROPERTIES, RELATIONS
 from extractor.graph.push import MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
 
 # Rows of one UNWIND.
@@ -37,20 +37,6 @@ _CONNECT_S = 10.0
 
 T = TypeVar("T")
 
-_ORIGIN = ("run", "product", "source", "span_start", "span_end", "quote", "prompt", "schema", "model")
-# The ends first, then what is kept on the relationship.
-RELATIONS = Table(
-    "relations",
-    {
-        name: name
-        for name in ("subject", "predicate", "object", "id", "label", "rank", "confidence", *_ORIGIN)
-    },
-    "(SELECT * REPLACE (replace(id::VARCHAR, '-', '') AS id) FROM statements WHERE rank <> 'deprecated'"
-    " UNION ALL BY NAME SELECT product AS subject, 'member_of' AS predicate, spu AS object,"
-    " 'member_of ' || product AS id FROM members)",
-    "subject",
-)
-NODES = Table("nodes", {name: name for name in ("id", "kind", "label")}, "nodes", "id")
 # What is not among these goes; last, when no relation leads there any more.
 _IDS = Table("ids", {"id": "id"}, "nodes", "id")
 
@@ -189,12 +175,11 @@ def _merge_nodes(run: _Run, batch: Batch) -> int:
 
 
 def _replace_relations(run: _Run, batch: Batch) -> int:
-    names = tuple(RELATIONS.columns)[4:]
     removed = _removed(run, _REMOVE_RELATIONS, batch, place=3)
     for predicate, relations in _grouped(batch.rows, itemgetter(1)):
         rows = [
             {"subject": row[0], "object": row[2], "id": row[3]}
-            | {"properties": dict(zip(names, row[4:], strict=True))}
+            | {"properties": dict(zip(PROPERTIES, row[3:], strict=True))}
             for row in relations
         ]
         _unwind(run, _RELATION % _name(predicate), rows)
