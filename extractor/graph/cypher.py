@@ -33,6 +33,7 @@ _TYPES = {"VARCHAR": "STRING", "DOUBLE": "DOUBLE", "INTEGER": "INT32"}
 _OUTSIDE = {"copy", "load", "install", "uninstall", "export", "import", "attach", "detach", "use", "update"}
 # Of what stands in quotes or a comment nothing is a word of the language.
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|/\*.*?\*/|//[^\n]*""", re.DOTALL)
+_FILE = "graph.lbug"
 _INTERNAL = {"_ID", "_SRC", "_DST"}
 
 
@@ -90,22 +91,31 @@ def _plain(value: Any) -> Any:
 
 def _projected(graph: Path, cache: Path) -> Path:
     """The file of the graph's projection, made unless it is there."""
+    name = hashlib.blake2b(str(graph.resolve()).encode(), digest_size=16).hexdigest()
     with DuckDBStore(graph, read_only=True) as store:  # also says what is no graph
-        folder = cache / "cypher" / hashlib.blake2b(str(graph.resolve()).encode(), digest_size=16).hexdigest()
-        projection = folder / _state(graph) / "graph.lbug"
-        if not projection.exists():
-            try:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    _project(store, Path(scratch))
-                    Path(scratch, "done").rename(projection.parent)
-            except (OSError, RuntimeError) as error:
-                told = " ".join(str(error).split("\n", 1)[0].split())
-                raise SinkError(
-                    f"{folder}: {told}; free space, or name another folder in EXTRACTOR_CACHE"
-                ) from error
-    return projection
+        folder = cache / "cypher" / f"{name}-{_state(graph)}"
+        try:
+            if not folder.exists():
+                _make(store, folder)
+                for old in set(folder.parent.glob(f"{name}-*")) - {folder}:
+                    shutil.rmtree(old, ignore_errors=True)
+        except (OSError, RuntimeError) as error:
+            told = " ".join(str(error).split("\n", 1)[0].split())
+            advice = "free space, or name another folder in EXTRACTOR_CACHE"
+            raise SinkError(f"{folder.parent}: {told}; {advice}") from error
+    return folder / _FILE
+
+
+def _make(store: DuckDBStore, folder: Path) -> None:
+    """The folder appears whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        _project(store, Path(scratch))
+        try:
+            Path(scratch, "done").rename(folder)
+        except OSError:
+            if not folder.exists():  # another process was faster
+                raise
 
 
 def _state(graph: Path) -> str:
@@ -117,7 +127,7 @@ def _state(graph: Path) -> str:
 def _project(graph: DuckDBStore, scratch: Path) -> None:
     done = scratch / "done"
     done.mkdir()
-    with _opened(done / "graph.lbug") as connection:
+    with _opened(done / _FILE) as connection:
         for kind in KINDS.values():
             connection.execute(f"CREATE NODE TABLE `{kind}` (id STRING PRIMARY KEY, label STRING)")
             rows = scratch / f"{kind}.parquet"

@@ -17,7 +17,7 @@ from importlib import import_module
 from itertools import groupby, product
 from operator import itemgetter
 from typing import Any, Protocol, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from extractor.errors import ConfigError
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -134,8 +134,8 @@ def push(
 
 def connect(url: str, timeout_s: float) -> AbstractContextManager[Target]:
     """The server that a URL names."""
-    scheme = urlsplit(url).scheme if "://" in url else ""
-    if scheme not in TARGETS:
+    scheme, is_url, _ = url.partition("://")
+    if not is_url or scheme not in TARGETS:
         raise ConfigError(f"--to: no URL of a server; it begins with one of {', '.join(TARGETS)}, then ://")
     module, extra = TARGETS[scheme]
     try:

@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import neo4j
-from neo4j.exceptions import AuthError, DriverError, Neo4jError
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
@@ -34,6 +34,8 @@ _ATTEMPTS = 4
 # Longest wait between two attempts, in seconds.
 _LONGEST_WAIT_S = 5.0
 _CONNECT_S = 10.0
+
+_NO_URL = "--to: no URL of a server; write neo4j://user@host:7687/database"
 
 T = TypeVar("T")
 
@@ -102,7 +104,7 @@ class Neo4jTarget:
     # The server, for messages.
     _where: str
     # Kept out of messages.
-    _password: str
+    _password: str = field(repr=False)
     _timeout_s: float
 
     @property
@@ -223,7 +225,7 @@ def _parts(url: str) -> tuple[str, str, tuple[str, str], str | None]:
         parts = urlsplit(url)
         where = shown(parts)
     except ValueError:  # the message may quote the URL, and so its password
-        raise ConfigError("--to: no URL of a server; write neo4j://user@host:7687/database") from None
+        raise ConfigError(_NO_URL) from None
     user = unquote(parts.username or "") or os.environ.get("NEO4J_USERNAME", "neo4j")
     environment = os.environ.get(PASSWORD) or os.environ.get("NEO4J_PASSWORD", "")
     password = unquote(parts.password or "") or environment
@@ -245,6 +247,8 @@ def _mapped(where: str, password: str) -> Iterator[None]:
         yield
     except ExtractorError:
         raise
+    except ConfigurationError:  # the message quotes the URL
+        raise ConfigError(_NO_URL) from None
     except (DriverError, Neo4jError, OSError, ValueError) as error:
         told = " ".join((getattr(error, "message", None) or str(error)).split())
         told = told.replace(password, "***") if password else told

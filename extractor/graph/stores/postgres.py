@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ SCHEMA = "product_graph"
 _CONNECT_S = 10
 # Of SCHEMA: one push at a time, known to the server as long as the connection lives.
 _LOCK = 0x70726F64756374
+_LOCK_WAIT = "3s"
 # What the server says when it does not let us in.
 _REFUSED = (
     "authentication failed",
@@ -37,37 +38,20 @@ _REFUSED = (
 )
 
 
-def _columns(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
+def _columns(names: str) -> dict[str, str]:
+    return {name: name for name in names.split()}
 
 
+_STATEMENT = _columns(
+    "id subject predicate object label rank confidence run product source span_start span_end quote prompt schema"
+    " model reason"
+)
 _TABLES = (
-    Table(
-        "runs", {**_columns("id"), "manifest": "manifest::VARCHAR", "merged_at": "merged_at"}, "runs", "id"
-    ),
-    Table("listings", _columns("product", "run", "title", "content_hash"), "listings", "product"),
-    Table("nodes", _columns("id", "kind", "label"), "nodes", "id"),
-    Table("members", _columns("product", "spu"), "members", "product"),
-    Table(
-        "statements",
-        _columns(
-            *(
-                "id",
-                "subject",
-                "predicate",
-                "object",
-                "label",
-                "rank",
-                "confidence",
-                "run",
-                "product",
-                "source",
-            ),
-            *("span_start", "span_end", "quote", "prompt", "schema", "model", "reason"),
-        ),
-        "statements",
-        "id",
-    ),
+    Table("runs", {"id": "id", "manifest": "manifest::VARCHAR", "merged_at": "merged_at"}, "runs", "id"),
+    Table("listings", _columns("product run title content_hash"), "listings", "product"),
+    Table("nodes", _columns("id kind label"), "nodes", "id"),
+    Table("members", _columns("product spu"), "members", "product"),
+    Table("statements", _STATEMENT, "statements", "id"),
 )
 # Table -> columns that make up its key.
 _KEYS = {"listings": ("product", "run"), "members": ("product",)}
@@ -104,7 +88,7 @@ class PostgresTarget:
     # The server, for messages.
     _where: str
     # Kept out of messages.
-    _password: str | None
+    _password: str | None = field(repr=False)
     _timeout_s: float
 
     @property
@@ -114,11 +98,7 @@ class PostgresTarget:
     def prepare(self) -> None:
         """Lock the schema and apply the migrations that it does not have yet."""
         with self._answering(), self._connection.transaction():
-            locked = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
-            if not locked or not locked[0]:
-                raise SinkError(
-                    f"{self._where}: another push is writing; wait until it ends, then run the same again"
-                )
+            self._lock()
             done, steps = self._version(), migrations()
             if done > len(steps):
                 raise ConfigError(
@@ -127,6 +107,15 @@ class PostgresTarget:
             for number, step in enumerate(steps[done:], done + 1):
                 self._connection.execute(step)
                 self._connection.execute(f"INSERT INTO {SCHEMA}.migrations VALUES (%s, now())", [number])
+
+    def _lock(self) -> None:
+        """Keep others out until the connection ends, which the server may notice a little late."""
+        self._connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_WAIT])
+        try:
+            self._connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        except psycopg.errors.LockNotAvailable:
+            told = "another push is writing; wait until it ends, then run the same command again"
+            raise SinkError(f"{self._where}: {told}") from None
 
     def _version(self) -> int:
         """Number of the last migration; what tells is made when it is not there."""
@@ -202,7 +191,11 @@ class PostgresTarget:
 
     def _cut(self) -> None:
         """Hang up, which ends whatever waits for an answer."""
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+        # It may be closed just now.
+        with (
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as line,
+        ):
             line.shutdown(socket.SHUT_RDWR)
 
 
