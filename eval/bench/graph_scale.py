@@ -1,0 +1,209 @@
+"""How a graph grows: bulk load against a bare COPY, a nightly delta, memory; on synthetic listings from a seed.
+
+For each size, in a process of its own, the store merges the facts of one run in batches of the size that
+`extractor graph merge` takes, then those of a second run of 10,000 listings, half of them known, with other values. The
+bare load is DuckDB's COPY of the very same rows, from CSV and from Parquet, into tables without constraints, then a
+unique index on the ids of statements and nodes, with the same number of threads. Making facts of outcomes is not
+timed: memory.py does that. Prints a JSON line a size. Ratios within one run hold on a busy machine, seconds do not.
+
+    python eval/bench/graph_scale.py                # 100,000, 300,000 and 1,000,000 statements
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from extractor.graph.merge import functional_relations, schema_relations
+from extractor.graph.statements import ProductFacts, facts_of
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.records import AttributeValue, CategoryChoice, MadeBy, Outcome, Span
+
+SIZES = (100_000, 300_000, 1_000_000)
+SEED = 1
+# As in merge.py.
+BATCH_STATEMENTS = 50_000
+DELTA_LISTINGS = 10_000
+COLORS = ("black", "white", "red", "blue", "green", "grey", "silver", "gold")
+MADE_BY = MadeBy(prompt="attributes@v1", schema="electronics.tvs", model="synthetic")
+# Goals of the project.
+GOALS = {"ratio_csv": 2.0, "ratio_parquet": 2.0, "delta_s": 5.0, "peak_mb": 2000}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="statements of the graphs")
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measure(options.measure, Path(folder))))
+    else:
+        compare(options.sizes)
+
+
+def compare(sizes: Sequence[int]) -> None:
+    first_us = 0.0
+    for size in sizes:
+        command = [sys.executable, __file__, "--measure", str(size)]
+        figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        each_us = 1e6 * figures["bulk_cpu_s"] / figures["statements"]
+        first_us = first_us or each_us
+        figures |= {"cpu_us_per_statement": round(each_us, 1), "growth": round(each_us / first_us, 2)}
+        met = {name: figures[name] <= goal for name, goal in GOALS.items()}
+        command_line = f"python eval/bench/graph_scale.py {size}"
+        print(
+            json.dumps({"bench": "graph_scale", **figures, "met": met, "command": command_line}), flush=True
+        )
+
+
+def measure(size: int, folder: Path) -> dict[str, Any]:
+    """Seconds and peak memory of one size."""
+    relations = schema_relations()
+    with DuckDBStore(folder / "graph.duckdb") as store:
+        store.define(functional_relations())
+        bulk_s, bulk_cpu_s, listings = load(store, "bulk", listings_of(size, relations, "bulk"))
+        statements, bulk_peak_mb = store.stats()["statements"], peak_mb()
+        known = listings - DELTA_LISTINGS // 2
+        delta_s, delta_cpu_s, _ = load(
+            store, "delta", listings_from(known, DELTA_LISTINGS, relations, "delta")
+        )
+        again_s, _, _ = load(store, "delta", listings_from(known, DELTA_LISTINGS, relations, "delta"))
+        peak = peak_mb()
+    csv_s, csv_cpu_s = bare(folder, "csv")
+    parquet_s, parquet_cpu_s = bare(folder, "parquet")
+    return {
+        "statements": statements,
+        "listings": listings,
+        "bulk_s": round(bulk_s, 1),
+        "bulk_cpu_s": round(bulk_cpu_s, 1),
+        "copy_csv_s": round(csv_s, 1),
+        "copy_parquet_s": round(parquet_s, 1),
+        "ratio_csv": round(bulk_s / csv_s, 2),
+        "ratio_parquet": round(bulk_s / parquet_s, 2),
+        "cpu_ratio_csv": round(bulk_cpu_s / csv_cpu_s, 2),
+        "cpu_ratio_parquet": round(bulk_cpu_s / parquet_cpu_s, 2),
+        "delta_s": round(delta_s, 2),
+        "delta_cpu_s": round(delta_cpu_s, 2),
+        "delta_again_s": round(again_s, 2),
+        "peak_mb_after_bulk": bulk_peak_mb,
+        "peak_mb": peak,
+        "file_mb": round((folder / "graph.duckdb").stat().st_size / 1e6),
+    }
+
+
+def load(store: DuckDBStore, run_id: str, facts: Iterator[ProductFacts]) -> tuple[float, float, int]:
+    """Merge a run as merge_runs does; wall-clock and CPU seconds within the store, and listings."""
+    wall_s = cpu_s = 0.0
+    listings = 0
+    store.add_run(run_id, {"run_id": run_id, "created": "2026-01-01" if run_id == "bulk" else "2026-01-02"})
+    for batch in batches(facts):
+        listings += len(batch)
+        started, cpu = time.perf_counter(), time.process_time()
+        store.merge(run_id, batch)
+        wall_s, cpu_s = wall_s + time.perf_counter() - started, cpu_s + time.process_time() - cpu
+    started, cpu = time.perf_counter(), time.process_time()
+    store.settle()
+    return wall_s + time.perf_counter() - started, cpu_s + time.process_time() - cpu, listings
+
+
+def batches(facts: Iterator[ProductFacts]) -> Iterator[list[ProductFacts]]:
+    batch: list[ProductFacts] = []
+    size = 0
+    for each in facts:
+        batch.append(each)
+        size += len(each.statements)
+        if size >= BATCH_STATEMENTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def listings_of(statements: int, relations: dict[str, str], run_id: str) -> Iterator[ProductFacts]:
+    """Listings until they have so many statements."""
+    left = statements
+    for facts in listings_from(0, statements, relations, run_id):
+        if left <= 0:
+            return
+        # What is said of a category counts once a run, not once a listing.
+        left -= sum(bool(s.provenance.product) for s in facts.statements.values())
+        yield facts
+
+
+def listings_from(first: int, count: int, relations: dict[str, str], run_id: str) -> Iterator[ProductFacts]:
+    for number in islice(range(first, first + count), count):
+        facts = facts_of(outcome(number, random.Random(f"{SEED} {run_id} {number}")), run_id, relations)
+        assert facts is not None
+        yield facts
+
+
+def outcome(number: int, rng: random.Random) -> Outcome:
+    """A listing with a brand, a color, a model, a size, a price and a seller."""
+    brand, color, model = f"Brand{number % 997}", rng.choice(COLORS), f"M{number}"
+    words = {"brand": brand, "color": color, "model_number": model, "size": f"{rng.randrange(10, 99)} cm"}
+    title, values = "", []
+    for attribute, word in words.items():
+        span = Span(len(title), len(title) + len(word))
+        values.append(AttributeValue(attribute, word, word, None, span, "title", "span", 0.9))
+        title += f"{word} "
+    leaf = number % 53
+    category = CategoryChoice(f"electronics.leaf{leaf}", ("Electronics", f"Leaf {leaf}"), 0.8)
+    feed = {"facts": {"price": f"{rng.randrange(1, 999)}.99", "merchant": f"Shop {number % 31}"}}
+    return Outcome(
+        f"p{number}",
+        f"{rng.getrandbits(64):x}",
+        "feed",
+        title.rstrip(),
+        "",
+        category,
+        tuple(values),
+        (),
+        feed,
+        made_by=MADE_BY,
+    )
+
+
+def bare(folder: Path, form: str) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of COPY and index, of what the first run left in the graph."""
+    tables = {
+        "statements": "SELECT * FROM statements WHERE run = 'bulk'",
+        "nodes": "FROM nodes",
+        "listings": "FROM listings WHERE run = 'bulk'",
+    }
+    with duckdb.connect(str(folder / "graph.duckdb"), read_only=True) as connection:
+        for name, sql in tables.items():
+            connection.execute(f"COPY ({sql}) TO '{folder / name}.{form}'")
+            connection.execute(f"COPY (SELECT * FROM {name} LIMIT 0) TO '{folder / name}-empty.parquet'")
+    with duckdb.connect(str(folder / f"{form}.duckdb"), config={"threads": "2"}) as connection:
+        for name in tables:
+            connection.execute(f"CREATE TABLE {name} AS FROM '{folder / name}-empty.parquet'")
+        started, cpu = time.perf_counter(), time.process_time()
+        for name in tables:
+            connection.execute(f"COPY {name} FROM '{folder / name}.{form}'")
+        for name in ("statements", "nodes"):
+            connection.execute(f"CREATE UNIQUE INDEX {name}_id ON {name} (id)")
+        connection.execute("CHECKPOINT")
+        return time.perf_counter() - started, time.process_time() - cpu
+
+
+def peak_mb() -> int:
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1024 if sys.platform == "linux" else 1
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+if __name__ == "__main__":
+    main()
