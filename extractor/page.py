@@ -25,6 +25,8 @@ from extractor.records import Span
 
 # Below these a confidence is drawn fainter.
 SURE, LIKELY = 0.9, 0.6
+# Turning the hue by the golden angle keeps the colors of neighbors in the list apart, however many there are.
+_GOLDEN_ANGLE = 137.508
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,13 @@ def write_page(
             for part in page:
                 file.write(part.encode("utf-8", "replace"))
     return path
+
+
+def color_rules(attributes: int) -> str:
+    """CSS that gives each of the classes a0, a1 ... a hue."""
+    return "\n".join(
+        f".a{number}{{--hue:{(30 + number * _GOLDEN_ANGLE) % 360:.0f}}}" for number in range(attributes)
+    )
 
 
 def flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

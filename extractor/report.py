@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.journal import REJECTIONS, SUMMARY, read_manifest, read_outcomes
-from extractor.page import flat, write_page
+from extractor.page import color_rules, flat, write_page
 from extractor.records import AttributeValue, MadeBy, Outcome, Reason, Rejection
 
 REPORT = "report.html"
@@ -38,8 +38,6 @@ MEANING = {
 EXAMPLES_PER_REASON = 3
 # Confidences are journaled with four places, so counting them gives the exact median in bounded memory.
 CONFIDENCE_STEPS = 10_000
-# Turning the hue by the golden angle keeps the colors of neighbors in the list apart, however many there are.
-GOLDEN_ANGLE = 137.508
 
 
 @dataclass(slots=True)
@@ -193,7 +191,7 @@ def _write(
         "report.html",
         styles=["page.css", "report.css"],
         scripts=["page.js", "report.js"],
-        rules=_color_rules(len(colors)),
+        rules=color_rules(len(colors)),
         manifest=manifest,
         summary=summary,
         counts=counts,
@@ -230,9 +228,3 @@ def _distinct(made_by: Counter[MadeBy]) -> dict[str, list[tuple[str, str, int]]]
             if name:
                 counter[name, digest] += listings
     return {kind: [(*key, n) for key, n in counter.most_common()] for kind, counter in found.items()}
-
-
-def _color_rules(attributes: int) -> str:
-    return "\n".join(
-        f".a{number}{{--hue:{(30 + number * GOLDEN_ANGLE) % 360:.0f}}}" for number in range(attributes)
-    )

@@ -50,7 +50,7 @@ STAGES = {
 }
 HEAVY = (
     *("torch", "vllm", "transformers", "outlines", "openai", "langchain_core", "bm25s"),
-    *("pint", "babel", "ftfy", "price_parser"),
+    *("pint", "babel", "ftfy", "price_parser", "scipy"),
 )
 # What --help can do without as well.
 SLOW = (

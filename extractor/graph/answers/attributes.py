@@ -1,0 +1,42 @@
+"""Which relations are attributes of products, and which are remarks, or facts that only a shop's feed has.
+
+An attribute is what a schema defines, or what was read from a text. What only the feed says
+and no schema knows, such as price, url or sales, is a fact but no attribute; `coverage` lists these.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from extractor.graph.merge import schema_relations
+from extractor.graph.stores.duckdb import DuckDBStore
+
+IN_CATEGORY = "in_category"
+# Relations that say how the graph came about or hangs together, nothing of what a product is like.
+REMARKS = frozenset(
+    {
+        *("brand_link", "brand_check", "sub_brand_of"),
+        *("same_as", "different_from", "subcategory_of", IN_CATEGORY, "has_attribute"),
+    }
+)
+
+
+def attribute_relations(graph: DuckDBStore) -> list[str]:
+    """Relation types of this graph that are attributes."""
+    rows = graph.rows(
+        "SELECT DISTINCT predicate FROM statements WHERE rank <> 'deprecated' AND NOT list_contains($1, predicate)"
+        " AND (source IN ('title', 'description') OR list_contains($2, predicate)) ORDER BY predicate",
+        [sorted(REMARKS), _of_schemas()],
+    )
+    return [row["predicate"] for row in rows]
+
+
+@cache
+def _of_schemas() -> list[str]:
+    """Relation types that the package's schemas name; reading all of them takes a second."""
+    return sorted(set(schema_relations().values()))
+
+
+def attribute_name(relation: str) -> str:
+    """As people read it: "screen_size" for has_screen_size."""
+    return relation.removeprefix("has_")

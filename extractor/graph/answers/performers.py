@@ -1,0 +1,141 @@
+"""Products of a category as numbers: what they perform, what they cost, which values they have.
+
+In: a graph and the names of a category and a metric. Out: Performers. Products are SPUs where listings were matched;
+their metric is the mean of their listings', their price the median.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from extractor.errors import ConfigError
+from extractor.graph.answers.attributes import attribute_name, attribute_relations
+from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, Category, near
+from extractor.graph.answers.strata import Floats, Numbers
+from extractor.graph.nodes import slug
+from extractor.graph.stores.duckdb import DuckDBStore
+
+# More products than that sharpen nothing that a person would act on; these are drawn by a hash of their ids.
+_MOST_PRODUCTS = 20_000
+
+# Relation -> value (node id) -> its label, and places of the products that have it.
+Stated = Mapping[str, Mapping[str, tuple[str, list[int]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Performers:
+    """Products that carry a metric, in order of their ids."""
+
+    # A number for each category.
+    categories: Numbers
+    # NaN where unknown.
+    prices: Floats
+    # The metric.
+    performance: Floats
+    stated: Stated
+
+
+def performers(graph: DuckDBStore, category: Category, metric: str) -> Performers:
+    """Read them.
+
+    Raises:
+        ConfigError: No product of the category has this metric as a number.
+    """
+    products = _products(graph, category)
+    performance = _numbers(graph, _relation(graph, metric, products), products, np.mean)
+    places = _drawn(performance)
+    prices = _numbers(graph, "has_price", places, np.median)
+    return Performers(
+        categories=np.unique([products[thing] for thing in places], return_inverse=True)[1],
+        prices=np.array([prices.get(thing, np.nan) for thing in places]),
+        performance=np.array([performance[thing] for thing in places]),
+        stated=_stated(graph, places),
+    )
+
+
+def _products(graph: DuckDBStore, category: Category) -> dict[str, str]:
+    """SPU or product -> its category, of those below a category."""
+    rows = graph.rows(
+        f"SELECT thing, category FROM ({CATEGORY_OF_THING}) WHERE list_contains(?, category) ORDER BY thing",
+        [list(category.subtree)],
+    )
+    return {row["thing"]: row["category"] for row in rows}
+
+
+def _relation(graph: DuckDBStore, metric: str, products: Collection[str]) -> str:
+    """Relation type of a metric that products carry."""
+    relation = f"has_{slug(metric, '_')}"
+    metrics = sorted(each for each in _metrics(graph) if _numbers(graph, each, products, np.mean))
+    if relation in metrics:
+        return relation
+    names = [attribute_name(each) for each in metrics]
+    others = f"there are {near(metric, names)}" if names else "its feed has no numbers; add such a column"
+    raise ConfigError(f"--metric {metric}: no product of this category carries it as a number; {others}")
+
+
+def _metrics(graph: DuckDBStore) -> list[str]:
+    """Relations of the feed whose values are numbers."""
+    rows = graph.rows(
+        "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated' GROUP BY predicate"
+        " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL)"
+    )
+    return [row["predicate"] for row in rows]
+
+
+def _numbers(
+    graph: DuckDBStore, relation: str, things: Collection[str], summary: Callable[[list[float]], Any]
+) -> dict[str, float]:
+    """SPU or product -> the number that its listings state, summed up; those without one are left out."""
+    rows = graph.rows(
+        f"SELECT thing, n.label AS label FROM edges AS e JOIN ({THING_OF}) AS t ON t.product = e.subject"
+        " JOIN nodes AS n ON n.id = e.object WHERE e.predicate = ?",
+        [relation],
+    )
+    stated: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["thing"] in things and (number := number_of(row["label"])) is not None:
+            stated[row["thing"]].append(number)
+    return {thing: float(summary(numbers)) for thing, numbers in stated.items()}
+
+
+def number_of(text: str) -> float | None:
+    """A number as shops write it: "1,234", "$499.99", "4.5 out of 5"."""
+    from price_parser import Price
+
+    try:
+        number = float(text)
+    except ValueError:
+        amount = Price.fromstring(text).amount
+        return None if amount is None else float(amount)
+    return number if math.isfinite(number) else None
+
+
+def _drawn(things: Iterable[str]) -> dict[str, int]:
+    """SPU or product -> its place; some of them where there are too many, the same ones every time."""
+    ordered = sorted(things)
+    if len(ordered) > _MOST_PRODUCTS:
+        by_chance = sorted(ordered, key=lambda thing: hashlib.blake2b(thing.encode()).digest())
+        ordered = sorted(by_chance[:_MOST_PRODUCTS])
+    return {thing: place for place, thing in enumerate(ordered)}
+
+
+def _stated(graph: DuckDBStore, things: Mapping[str, int]) -> Stated:
+    """Relation -> value -> its label and the products that have it."""
+    rows = graph.rows(
+        "SELECT DISTINCT thing, e.predicate, e.object, n.label FROM edges AS e"
+        f" JOIN ({THING_OF}) AS t ON t.product = e.subject JOIN nodes AS n ON n.id = e.object"
+        " WHERE list_contains(?, e.predicate) ORDER BY ALL",
+        [attribute_relations(graph)],
+    )
+    stated: dict[str, dict[str, tuple[str, list[int]]]] = defaultdict(dict)
+    for row in rows:
+        if (place := things.get(row["thing"])) is not None:
+            stated[row["predicate"]].setdefault(row["object"], (row["label"], []))[1].append(place)
+    return stated
