@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from test_graph import outcome, said, write_run
 
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import functional_relations, merge_runs, schema_relations
 from extractor.graph.nodes import Node, Said
 from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -71,7 +71,7 @@ def matched(one: str, other: str) -> Said:
     return Said(ends[0], "same_as", ends[1], 0.95, origin)
 
 
-relations = cache(schema_relations)
+relations, functional = cache(schema_relations), cache(functional_relations)
 
 
 def fill(store: DuckDBStore, folder: Path, products: int = 120, effect: float = 2.0, seed: int = 0) -> None:
@@ -80,7 +80,7 @@ def fill(store: DuckDBStore, folder: Path, products: int = 120, effect: float = 
     singles = [headphones(number, rng, effect) for number in range(products)]
     twins = [twin(first) for first in singles[::10]]
     listings: list[Outcome] = [*singles, *twins, *map(speaker, range(products // 20))]
-    merge_runs([write_run(folder, "shop", listings)], store, relations())
+    merge_runs([write_run(folder, "shop", listings)], store, relations(), functional=functional())
     store.state("match", {}, gathered(matched(each.product_id[:-2], each.product_id) for each in twins))
 
 

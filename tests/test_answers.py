@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from shop_graph import HEADPHONES, fill, relations, shop
+from shop_graph import HEADPHONES, fill, functional, relations, shop
 from test_graph import outcome, said, write_run
 from test_graph_cli import graph as command
 
@@ -33,7 +33,9 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBStore]:
 def small(tmp_path: Path) -> Iterator[DuckDBStore]:
     """Two headphones."""
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r1", [RED, BLUE])], store, relations())
+        merge_runs(
+            [write_run(tmp_path / "run", "r1", [RED, BLUE])], store, relations(), functional=functional()
+        )
         yield store
 
 
@@ -189,7 +191,7 @@ def test_numbers_keep_their_meaning_whatever_comes_and_goes(tmp_path: Path, smal
 
     green = "Acme A1 in-ear headphones green"
     added = listing("a-green", green, said("color", "green", green))
-    merge_runs([write_run(tmp_path / "more", "r2", [added])], small, relations())
+    merge_runs([write_run(tmp_path / "more", "r2", [added])], small, relations(), functional=functional())
     grown = write_features(small, out)
     assert (grown.new_products, grown.new_features) == (1, 1)
     assert grown.written == (
@@ -280,7 +282,12 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
         feed=doubtful.feed,
     )
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r1", [RED, BLUE, torn, doubtful])], store, relations())
+        merge_runs(
+            [write_run(tmp_path / "run", "r1", [RED, BLUE, torn, doubtful])],
+            store,
+            relations(),
+            functional=functional(),
+        )
         found = coverage(store)
     rows = {row.attribute: row for row in found.attributes}
     color, wear, brand = rows["color"], rows["wear_style"], rows["brand"]

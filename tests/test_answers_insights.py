@@ -124,6 +124,8 @@ def test_the_best_quarter_is_on_top_and_ties_stay_together() -> None:
         ("$499.99", 499.99),
         ("4.5 out of 5", 4.5),
         ("nan", None),
+        ("Rs. 499", 499),
+        ("https://example.org/h1", None),
         ("n/a", None),
     ],
 )
@@ -135,8 +137,8 @@ def test_numbers_as_shops_write_them(text: str, number: float | None) -> None:
 
 
 def planted(rng: np.random.Generator, effect: float, products: int = 300) -> tuple[Stated, Numbers, Flags]:
-    """Four attributes of four values; the first value multiplies sales by e to the power of `effect`; price counts."""
-    values = rng.integers(0, 4, size=(4, products))
+    """Three attributes of four values; the first value multiplies sales by e to the power of `effect`; price counts."""
+    values = rng.integers(0, 4, size=(3, products))
     prices = rng.normal(size=products)
     sales = effect * (values[0] == 0) - prices + rng.normal(size=products)
     strata = stratify(np.zeros(products, dtype=int), prices)
@@ -145,7 +147,7 @@ def planted(rng: np.random.Generator, effect: float, products: int = 300) -> tup
             f"{name}:{value}": (f"{name} {value}", list(np.flatnonzero(of_attribute == value)))
             for value in range(4)
         }
-        for name, of_attribute in zip("abcd", values, strict=True)
+        for name, of_attribute in zip("abc", values, strict=True)
     }
     return stated, strata, on_top(sales, strata)
 
@@ -207,7 +209,7 @@ def test_too_little_is_said_to_be_too_little(tmp_path: Path, graph: DuckDBStore)
     ("category", "metric", "message"),
     [
         ("Headphnes", "sales", "no such category; near ones are category:electronics.audio.headphones"),
-        ("Headphones", "sale", "no product of this category carries it as a number; there are sales"),
+        ("Headphones", "sale", "no product of Headphones carries it as a number; there are sales"),
         ("Headphones", "url", "carries it as a number; there are"),
         ("Portable speakers", "sales", "its feed has no numbers; add such a column"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from html_page import CLOSING, HOSTILE, assert_harmless, assert_self_contained, in_browser, read_page
-from shop_graph import HEADPHONES, matched, relations, shop
+from shop_graph import HEADPHONES, functional, matched, relations, shop
 from test_graph import outcome, said, write_run
 
 from extractor.errors import SinkError
@@ -46,7 +46,12 @@ NAMELESS = product("nameless", "red in-ear", ("color", "red"), ("wear_style", "i
 
 def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", [OURS, NEAR, FAR, OWN, NAMELESS])], store, relations())
+        merge_runs(
+            [write_run(tmp_path / "run", "r", [OURS, NEAR, FAR, OWN, NAMELESS])],
+            store,
+            relations(),
+            functional=functional(),
+        )
         assert rivals(store, find_thing(store, "ours")) == [
             Rival("product:near", NEAR.title, ("Corvo",), 25.0, 1 / 3, ("red",), ("on-ear",), ("in-ear",))
         ]
@@ -90,7 +95,12 @@ def hostile(tmp_path: Path) -> Iterator[DuckDBStore]:
     ours = outcome(HOSTILE, title, said("brand", HOSTILE, title), said("color", CLOSING, title), feed=feed)
     rival = outcome("r", title, said("brand", CLOSING, title), said("color", CLOSING, title))
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", [ours, rival, outcome("z", title)])], store, relations())
+        merge_runs(
+            [write_run(tmp_path / "run", "r", [ours, rival, outcome("z", title)])],
+            store,
+            relations(),
+            functional=functional(),
+        )
         store.state("match", {}, gathered([matched(HOSTILE, "z")]))
         yield store
 

@@ -12,6 +12,8 @@ from extractor.graph.merge import schema_relations
 from extractor.graph.stores.duckdb import DuckDBStore
 
 IN_CATEGORY = "in_category"
+# What an offer says of itself: as the feed names price and currency, and who sells it.
+PRICE, CURRENCY, SELLER = "has_price", "has_currency", "sold_by"
 # Relations that say how the graph came about or hangs together, nothing of what a product is like.
 REMARKS = frozenset(
     {

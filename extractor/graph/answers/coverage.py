@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from extractor.attribute import Attribute
-from extractor.graph.answers.attributes import REMARKS, attribute_name
+from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
 from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, find_category
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import LIKELY
@@ -71,7 +71,7 @@ class AttributeCoverage:
 class Unknown:
     """A relation that no schema of a product's category has, though products share its values.
 
-    What is another for nearly every product, such as a url, is a fact and no attribute.
+    What is a number, or another for nearly every product, such as a url, is a fact and no attribute.
     """
 
     relation: str
@@ -126,7 +126,7 @@ def coverage(graph: DuckDBStore, category_name: str | None = None) -> Coverage:
         if wanted is None or row["category"] in wanted
     }
     unknown: dict[str, _Tally] = defaultdict(_Tally)
-    rows = graph.rows(_STATED, [sorted(REMARKS)])
+    rows = graph.rows(_STATED, [[*REMARKS, PRICE, CURRENCY, SELLER]])
     for (category, relation, _), group in groupby(rows, key=itemgetter("category", "predicate", "thing")):
         if category in categories:
             categories[category].add(relation, list(group), unknown)
@@ -204,6 +204,14 @@ def _is_known(label: str, known: frozenset[str]) -> bool:
 
 def _listed(unknown: Mapping[str, _Tally]) -> Iterator[Unknown]:
     for relation, tally in sorted(unknown.items(), key=lambda item: (-item[1].products, item[0])):
-        if tally.products >= _SHARED * len(tally.values):
+        if tally.products >= _SHARED * len(tally.values) and not all(map(_is_number, tally.values)):
             values = dict(tally.values.most_common(_SHOWN_VALUES))
             yield Unknown(attribute_name(relation), tally.products, values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

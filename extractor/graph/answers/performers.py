@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean, median
 
 import numpy as np
 
 from extractor.errors import ConfigError
-from extractor.graph.answers.attributes import attribute_name, attribute_relations
+from extractor.graph.answers.attributes import PRICE, attribute_name, attribute_relations
 from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, Category, near
 from extractor.graph.answers.strata import Floats, Numbers
 from extractor.graph.nodes import slug
@@ -24,6 +25,8 @@ from extractor.graph.stores.duckdb import DuckDBStore
 
 # More products than that sharpen nothing that a person would act on; these are drawn by a hash of their ids.
 _MOST_PRODUCTS = 20_000
+# A sign or code of a currency may come first: "Rs. 499".
+_BEGINS_AS_NUMBER = re.compile(r"\W*[^\W\d]{0,3}\W*\d")
 
 # Relation -> value (node id) -> its label, and places of the products that have it.
 Stated = Mapping[str, Mapping[str, tuple[str, list[int]]]]
@@ -49,9 +52,11 @@ def performers(graph: DuckDBStore, category: Category, metric: str) -> Performer
         ConfigError: No product of the category has this metric as a number.
     """
     products = _products(graph, category)
-    performance = _numbers(graph, _relation(graph, metric, products), products, np.mean)
+    performance = _numbers(graph, f"has_{slug(metric, '_')}", products, fmean)
+    if not performance:
+        raise ConfigError(_no_such_metric(graph, category, metric, products))
     places = _drawn(performance)
-    prices = _numbers(graph, "has_price", places, np.median)
+    prices = _numbers(graph, PRICE, places, median)
     return Performers(
         categories=np.unique([products[thing] for thing in places], return_inverse=True)[1],
         prices=np.array([prices.get(thing, np.nan) for thing in places]),
@@ -69,28 +74,24 @@ def _products(graph: DuckDBStore, category: Category) -> dict[str, str]:
     return {row["thing"]: row["category"] for row in rows}
 
 
-def _relation(graph: DuckDBStore, metric: str, products: Collection[str]) -> str:
-    """Relation type of a metric that products carry."""
-    relation = f"has_{slug(metric, '_')}"
-    metrics = sorted(each for each in _metrics(graph) if _numbers(graph, each, products, np.mean))
-    if relation in metrics:
-        return relation
-    names = [attribute_name(each) for each in metrics]
+def _no_such_metric(graph: DuckDBStore, category: Category, metric: str, products: Collection[str]) -> str:
+    """That a metric is not there, and which are."""
+    names = [attribute_name(each) for each in _metrics(graph) if _numbers(graph, each, products, fmean)]
     others = f"there are {near(metric, names)}" if names else "its feed has no numbers; add such a column"
-    raise ConfigError(f"--metric {metric}: no product of this category carries it as a number; {others}")
+    return f"--metric {metric}: no product of {category.label} carries it as a number; {others}"
 
 
 def _metrics(graph: DuckDBStore) -> list[str]:
     """Relations of the feed whose values are numbers."""
     rows = graph.rows(
         "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated' GROUP BY predicate"
-        " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL)"
+        " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL) ORDER BY predicate"
     )
     return [row["predicate"] for row in rows]
 
 
 def _numbers(
-    graph: DuckDBStore, relation: str, things: Collection[str], summary: Callable[[list[float]], Any]
+    graph: DuckDBStore, relation: str, things: Collection[str], summary: Callable[[list[float]], float]
 ) -> dict[str, float]:
     """SPU or product -> the number that its listings state, summed up; those without one are left out."""
     rows = graph.rows(
@@ -102,17 +103,17 @@ def _numbers(
     for row in rows:
         if row["thing"] in things and (number := number_of(row["label"])) is not None:
             stated[row["thing"]].append(number)
-    return {thing: float(summary(numbers)) for thing, numbers in stated.items()}
+    return {thing: summary(numbers) for thing, numbers in stated.items()}
 
 
 def number_of(text: str) -> float | None:
-    """A number as shops write it: "1,234", "$499.99", "4.5 out of 5"."""
+    """A number as shops write it: "1,234", "$499.99", "4.5 out of 5"; None for a url with digits in it."""
     from price_parser import Price
 
     try:
         number = float(text)
     except ValueError:
-        amount = Price.fromstring(text).amount
+        amount = Price.fromstring(text).amount if _BEGINS_AS_NUMBER.match(text) else None
         return None if amount is None else float(amount)
     return number if math.isfinite(number) else None
 

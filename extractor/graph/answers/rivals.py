@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from extractor.graph.answers.attributes import attribute_relations
+from extractor.graph.answers.attributes import PRICE, attribute_relations
 from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, Thing
 from extractor.graph.answers.performers import number_of
 from extractor.graph.brands import HAS_BRAND
@@ -42,11 +42,11 @@ WITH of AS (FROM ({THING_OF})), near AS (
 ), facts AS (
     SELECT DISTINCT thing, predicate, object, n.label AS label
     FROM edges JOIN of ON product = subject JOIN near USING (thing) JOIN nodes AS n ON n.id = object
-    WHERE predicate = '{HAS_BRAND}' OR predicate = 'has_price' OR list_contains($2, predicate)
+    WHERE predicate = '{HAS_BRAND}' OR predicate = '{PRICE}' OR list_contains($2, predicate)
 ), brands AS (
     SELECT thing, list(DISTINCT object) AS ids, list(DISTINCT label ORDER BY label) AS labels
     FROM facts WHERE predicate = '{HAS_BRAND}' GROUP BY thing
-), traits AS (FROM facts WHERE predicate NOT IN ('{HAS_BRAND}', 'has_price')),
+), traits AS (FROM facts WHERE predicate NOT IN ('{HAS_BRAND}', '{PRICE}')),
 own AS (SELECT object, predicate, label FROM traits WHERE thing = $1),
 alike AS (
     SELECT thing, count(own.object) AS shared, count(*) AS stated,
@@ -58,7 +58,7 @@ SELECT thing AS id, n.label AS label, labels AS brands, coalesce(other, []) AS o
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE list_contains(same, object)) AS shared_labels,
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE NOT list_contains(same, object)) AS missing,
     shared / (stated + (SELECT count(*) FROM own) - shared) AS likeness,
-    (SELECT list(label) FROM facts WHERE predicate = 'has_price' AND facts.thing = alike.thing) AS prices
+    (SELECT list(label) FROM facts WHERE predicate = '{PRICE}' AND facts.thing = alike.thing) AS prices
 FROM alike JOIN brands USING (thing) JOIN nodes AS n ON n.id = thing
 WHERE thing <> $1
     AND NOT list_has_any(ids, coalesce((SELECT ids FROM brands WHERE thing = $1), []))

@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from extractor.graph.answers.attributes import REMARKS, attribute_name, attribute_relations
+from extractor.graph.answers.attributes import (
+    CURRENCY,
+    PRICE,
+    REMARKS,
+    SELLER,
+    attribute_name,
+    attribute_relations,
+)
 from extractor.graph.answers.find import Thing, find_thing
 from extractor.graph.answers.performers import number_of
 from extractor.graph.answers.rivals import rivals
@@ -24,8 +31,6 @@ from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import color_rules, write_page
 from extractor.records import Span
 
-# What an offer says of itself, shown at the listing.
-_PRICE, _CURRENCY, _SELLER = "has_price", "has_currency", "sold_by"
 # Characters of a title beside a quote.
 _CONTEXT = 28
 
@@ -97,9 +102,9 @@ def _listings(
             title=title,
             marks=tuple(_marks(product, title, said, attributes)),
             price=" ".join(
-                filter(None, (_stated(product, said.get(name, ())) for name in (_PRICE, _CURRENCY)))
+                filter(None, (_stated(product, said.get(name, ())) for name in (PRICE, CURRENCY)))
             ),
-            seller=_stated(product, said.get(_SELLER, ())),
+            seller=_stated(product, said.get(SELLER, ())),
         )
         for product, title in sorted(titles.items())
     ]
@@ -126,7 +131,7 @@ def _stated(product: str, values: Sequence[SaidValue]) -> str:
 
 def _prices(said: Mapping[str, Sequence[SaidValue]]) -> list[float]:
     """In order."""
-    stated = [number_of(value.label) for value in said.get(_PRICE, ()) if value.stands]
+    stated = [number_of(value.label) for value in said.get(PRICE, ()) if value.stands]
     return sorted(number for number in stated if number is not None)
 
 
