@@ -18,7 +18,7 @@ from extractor.errors import ConfigError
 from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
-from extractor.graph.answers.find import find_category, find_thing
+from extractor.graph.answers.things import find_category, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Outcome

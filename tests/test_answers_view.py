@@ -11,10 +11,11 @@ from shop_graph import HEADPHONES, functional, matched, relations, shop
 from test_graph import outcome, said, write_run
 
 from extractor.errors import SinkError
-from extractor.graph.answers.find import find_thing
 from extractor.graph.answers.rivals import Rival, rivals
+from extractor.graph.answers.things import find_thing
 from extractor.graph.answers.view import write_view
 from extractor.graph.merge import merge_runs
+from extractor.graph.person import Speaker, state_fact
 from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Outcome
@@ -73,7 +74,23 @@ def test_the_page_says_what_is_said_and_in_which_words(tmp_path: Path, graph: Du
     assert "49.99 to 58.76" in page.said
     assert "h0 = h0-b same model number match 0.95" in page.said
     assert "Corvo H53 in-ear headphones red noise cancelling" not in page.said  # of another, larger shop
-    assert page.said.count("Against ours") == 1
+    assert page.said.count("To ours") == 1
+
+
+def test_what_was_decided_against_is_there_with_the_reason(tmp_path: Path) -> None:
+    torn = product("torn", "Acme in-ear over-ear", ("wear_style", "in-ear"), ("wear_style", "over-ear"))
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", [torn])], store, relations(), functional=functional())
+        because = Speaker("kim", "looked at it")
+        state_fact(store, "torn", "has_wear_style", "over-ear", relations(), because)
+        state_fact(store, "torn", "has_color", "teal", relations(), because)
+        page = read_page(write_view(store, "torn", tmp_path / "view.html"))
+    assert "over-ear by hand looked at it kim 1.00" in page.said
+    assert "in-ear decided against" in page.said
+    assert "value:wear_style:over-ear counts: a person comes before the text" in page.said
+    assert "teal by hand looked at it kim 1.00" in page.said
+    # The loser is quoted, and not marked in the title.
+    assert page.marks.count("in-ear") == 1 and page.marks.count("over-ear") == 2
 
 
 def test_a_product_in_no_category_has_a_page(tmp_path: Path) -> None:

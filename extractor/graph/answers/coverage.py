@@ -16,7 +16,7 @@ from typing import Any
 
 from extractor.attribute import Attribute
 from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
-from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, find_category
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, find_category
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import LIKELY
 from extractor.schema import SchemaStore, default_folder

@@ -22,7 +22,7 @@ from typing import Any
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.attributes import IN_CATEGORY, attribute_relations
-from extractor.graph.answers.find import CATEGORY_OF
+from extractor.graph.answers.things import CATEGORY_OF
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.journal import sink_errors
 

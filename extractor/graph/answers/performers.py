@@ -18,8 +18,8 @@ import numpy as np
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.attributes import PRICE, attribute_name, attribute_relations
-from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, Category, near
 from extractor.graph.answers.strata import Floats, Numbers
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Category, near
 from extractor.graph.nodes import slug
 from extractor.graph.stores.duckdb import DuckDBStore
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from extractor.graph.answers.attributes import PRICE, attribute_relations
-from extractor.graph.answers.find import CATEGORY_OF_THING, THING_OF, Thing
 from extractor.graph.answers.performers import number_of
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Thing
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.stores.duckdb import DuckDBStore
 

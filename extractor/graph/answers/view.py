@@ -20,10 +20,10 @@ from extractor.graph.answers.attributes import (
     attribute_name,
     attribute_relations,
 )
-from extractor.graph.answers.find import Thing, find_thing
 from extractor.graph.answers.performers import number_of
 from extractor.graph.answers.rivals import rivals
 from extractor.graph.answers.said import Evidence, SaidValue, said_of
+from extractor.graph.answers.things import Thing, find_thing
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.show import describe
@@ -84,6 +84,7 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
         facts={relation: said[relation] for relation in sorted(said.keys() - known)},
         listings=listings,
         prices=_prices(said),
+        currency=_only(said.get(CURRENCY, ())),
         matches=_matches(graph, thing),
         rivals=rivals(graph, thing),
         name_of=attribute_name,
@@ -129,6 +130,12 @@ def _stated(product: str, values: Sequence[SaidValue]) -> str:
     )
 
 
+def _only(values: Sequence[SaidValue]) -> str:
+    """The one value that stands; empty where there are several."""
+    standing = [value.label for value in values if value.stands]
+    return standing[0] if len(standing) == 1 else ""
+
+
 def _prices(said: Mapping[str, Sequence[SaidValue]]) -> list[float]:
     """In order."""
     stated = [number_of(value.label) for value in said.get(PRICE, ()) if value.stands]
@@ -138,7 +145,7 @@ def _prices(said: Mapping[str, Sequence[SaidValue]]) -> list[float]:
 def _matches(graph: DuckDBStore, thing: Thing) -> list[dict[str, Any]]:
     """What is said of its listings being the same as others, or not."""
     rows = graph.rows(
-        "SELECT subject, predicate, object, confidence, source, quote, rank, reason, run FROM statements"
+        "SELECT subject, predicate, object, confidence, source, quote, rank, reason, run, model FROM statements"
         " WHERE predicate IN ($1, $2) AND (list_contains($3, subject) OR list_contains($3, object))"
         " ORDER BY rank = 'deprecated', confidence DESC, subject, object, run",
         [SAME, DIFFERENT, list(thing.listings)],
