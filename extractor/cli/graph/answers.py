@@ -152,9 +152,12 @@ def coverage(
     if as_json:
         return say_json(found.to_json())
     columns = ["category", "attribute", "filled", "of", "conflicting", "unsure", "new values"]
-    say_table(columns, map(_coverage_row, found.attributes[:_SHOWN]))
-    if len(found.attributes) > _SHOWN:
-        note(f"the first {_SHOWN} of {len(found.attributes):,} rows are shown; --json prints all")
+    stated = [row for row in found.attributes if row.filled]
+    say_table(columns, map(_coverage_row, stated[:_SHOWN]))
+    if len(stated) > _SHOWN:
+        note(f"the first {_SHOWN} rows are shown of {len(stated):,}; --json prints all")
+    if never := len(found.attributes) - len(stated):
+        note(f"{never:,} attributes are stated by no product of their category; --json lists them")
     if found.unknown:
         say("stated, but in no schema of these categories:")
         rows = [(each.relation, f"{each.products:,}", _named(each.values)) for each in found.unknown[:_SHOWN]]

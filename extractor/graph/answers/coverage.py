@@ -82,7 +82,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The to-do list, the most to do first."""
+    """The to-do list, the most to do first; what no product of its category states comes last."""
 
     attributes: tuple[AttributeCoverage, ...]
     unknown: tuple[Unknown, ...]
@@ -131,7 +131,8 @@ def coverage(graph: DuckDBStore, category_name: str | None = None) -> Coverage:
         if category in categories:
             categories[category].add(relation, list(group), unknown)
     attributes = [row for category in categories.values() for row in category.rows.values()]
-    attributes.sort(key=lambda row: (-row.open, row.category, row.attribute))
+    # What nobody states may not be said of such products at all: less to be done there than at what some lack.
+    attributes.sort(key=lambda row: (not row.filled, -row.open, row.category, row.attribute))
     return Coverage(tuple(attributes), tuple(_listed(unknown)))
 
 
