@@ -18,7 +18,7 @@ from extractor.errors import ConfigError
 from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
-from extractor.graph.answers.things import find_category, find_thing
+from extractor.graph.answers.things import Thing, find_category, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Outcome
@@ -68,7 +68,9 @@ def test_a_thing_is_found_by_its_id_and_by_its_name(graph: DuckDBStore) -> None:
     spu = find_thing(graph, "spu:h0")
     assert (spu.kind, spu.listings) == ("SPU", ("product:h0", "product:h0-b"))
     product = find_thing(graph, "h0")
-    assert (product.id, product.kind, product.listings) == ("product:h0", "Product", ("product:h0",))
+    assert product == Thing("product:h0", "Product", product.label, ("product:h0",), "spu:h0")
+    alone = find_thing(graph, "h1")
+    assert alone == Thing("product:h1", "Product", alone.label, ("product:h1",), "product:h1")
     assert find_thing(graph, "product:h0") == product
 
 

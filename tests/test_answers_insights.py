@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact, nchypergeom_fisher
 from scipy.stats.contingency import odds_ratio
-from shop_graph import shop
+from shop_graph import HEADPHONES, relations, shop
+from test_graph import outcome, write_run
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.insights import insights, judge
 from extractor.graph.answers.lift import lift_of
-from extractor.graph.answers.performers import Stated, number_of
+from extractor.graph.answers.performers import Stated, performers
 from extractor.graph.answers.strata import BAND_PRODUCTS, Flags, Numbers, in_both, on_top, stratify
+from extractor.graph.answers.things import find_category
+from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 
 
@@ -115,22 +118,17 @@ def test_the_best_quarter_is_on_top_and_ties_stay_together() -> None:
     assert not in_both(one, same).any()
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("12", 12),
-        ("-3.5", -3.5),
-        ("1,234", 1234),
-        ("$499.99", 499.99),
-        ("4.5 out of 5", 4.5),
-        ("nan", None),
-        ("Rs. 499", 499),
-        ("https://example.org/h1", None),
-        ("n/a", None),
-    ],
-)
-def test_numbers_as_shops_write_them(text: str, number: float | None) -> None:
-    assert number_of(text) == number
+def test_prices_of_two_currencies_are_never_in_one_band(tmp_path: Path) -> None:
+    listings = [
+        outcome(f"h{number}", "T", category=HEADPHONES, feed={"facts": {"sales": "1,200", "price": price}})
+        for number, price in enumerate(["$20", "€20", "$30", "n/a"])
+    ]
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store, relations())
+        found = performers(store, find_category(store, "Headphones"), "sales")
+    assert list(found.performance) == [1200] * 4
+    assert [found.categories[0] == each for each in found.categories] == [True, False, True, False]
+    assert list(found.prices[:3]) == [20, 20, 30] and np.isnan(found.prices[3])
 
 
 # ---- many values at once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from shop_graph import HEADPHONES, functional, matched, relations, shop
 from test_graph import outcome, said, write_run
 
 from extractor.errors import SinkError
+from extractor.graph.answers.prices import Money, comparable, number_of, typical
 from extractor.graph.answers.rivals import Rival, rivals
 from extractor.graph.answers.things import find_thing
 from extractor.graph.answers.view import write_view
@@ -54,7 +56,16 @@ def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
             functional=functional(),
         )
         assert rivals(store, find_thing(store, "ours")) == [
-            Rival("product:near", NEAR.title, ("Corvo",), 25.0, 1 / 3, ("red",), ("on-ear",), ("in-ear",))
+            Rival(
+                "product:near",
+                NEAR.title,
+                ("Corvo",),
+                Money(25.0, "EUR"),
+                1 / 3,
+                ("red",),
+                ("on-ear",),
+                ("in-ear",),
+            )
         ]
         assert [each.id for each in rivals(store, find_thing(store, "nameless"))] == [
             "product:ours",
@@ -62,6 +73,36 @@ def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
             "product:near",
         ]
         assert len(rivals(store, find_thing(store, "nameless"), most=2)) == 2
+
+
+def test_a_listing_has_the_rivals_of_its_spu(tmp_path: Path, graph: DuckDBStore) -> None:
+    assert rivals(graph, find_thing(graph, "h0")) == rivals(graph, find_thing(graph, "spu:h0")) != []
+    page = read_page(write_view(graph, "h0", tmp_path / "view.html"))
+    assert "One listing of spu:h0" in page.said and "58.76" in page.said and "49.99" not in page.said
+
+
+def test_prices_of_two_currencies_are_never_compared(tmp_path: Path) -> None:
+    mixed = [Money(1099, "INR"), Money(20, "EUR"), Money(30, "EUR")]
+    assert (comparable(mixed), typical(mixed), typical([])) == ([20, 30], Money(25, "EUR"), None)
+    rupees = replace(NEAR, feed={"facts": {"price": "₹1,099"}})
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs(
+            [write_run(tmp_path / "run", "r", [OURS, rupees])], store, relations(), functional=functional()
+        )
+        page = read_page(write_view(store, "ours", tmp_path / "view.html"))
+    assert "20.00 EUR" in page.said and "1,099.00 ₹" in page.said
+    assert "+5" not in page.said
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("12", 12), ("-3.5", -3.5), ("1,234", 1234), ("$499.99", 499.99), ("Rs. 499", 499)),
+        *(("4.5 out of 5", 4.5), ("nan", None), ("n/a", None), ("https://example.org/h1", None)),
+    ],
+)
+def test_numbers_as_shops_write_them(text: str, number: float | None) -> None:
+    assert number_of(text) == number
 
 
 def test_the_page_says_what_is_said_and_in_which_words(tmp_path: Path, graph: DuckDBStore) -> None:

@@ -7,17 +7,16 @@ their metric is the mean of their listings', their price the median.
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 import numpy as np
 
 from extractor.errors import ConfigError
-from extractor.graph.answers.attributes import PRICE, attribute_name, attribute_relations
+from extractor.graph.answers.attributes import attribute_name, attribute_relations
+from extractor.graph.answers.prices import Money, number_of, offers, typical
 from extractor.graph.answers.strata import Floats, Numbers
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Category, near
 from extractor.graph.nodes import slug
@@ -25,8 +24,6 @@ from extractor.graph.stores.duckdb import DuckDBStore
 
 # More products than that sharpen nothing that a person would act on; these are drawn by a hash of their ids.
 _MOST_PRODUCTS = 20_000
-# A sign or code of a currency may come first: "Rs. 499".
-_BEGINS_AS_NUMBER = re.compile(r"\W*[^\W\d]{0,3}\W*\d")
 
 # Relation -> value (node id) -> its label, and places of the products that have it.
 Stated = Mapping[str, Mapping[str, tuple[str, list[int]]]]
@@ -36,7 +33,7 @@ Stated = Mapping[str, Mapping[str, tuple[str, list[int]]]]
 class Performers:
     """Products that carry a metric, in order of their ids."""
 
-    # A number for each category.
+    # A number for each category, and within it for each currency.
     categories: Numbers
     # NaN where unknown.
     prices: Floats
@@ -52,14 +49,16 @@ def performers(graph: DuckDBStore, category: Category, metric: str) -> Performer
         ConfigError: No product of the category has this metric as a number.
     """
     products = _products(graph, category)
-    performance = _numbers(graph, f"has_{slug(metric, '_')}", products, fmean)
+    performance = _numbers(graph, f"has_{slug(metric, '_')}", products)
     if not performance:
         raise ConfigError(_no_such_metric(graph, category, metric, products))
     places = _drawn(performance)
-    prices = _numbers(graph, PRICE, places, median)
+    found = offers(graph, places)
+    costs = [typical(found.get(thing, ())) or Money(np.nan, "") for thing in places]
+    names = [f"{products[thing]} {cost.currency}" for thing, cost in zip(places, costs, strict=True)]
     return Performers(
-        categories=np.unique([products[thing] for thing in places], return_inverse=True)[1],
-        prices=np.array([prices.get(thing, np.nan) for thing in places]),
+        categories=np.unique(names, return_inverse=True)[1],
+        prices=np.array([cost.amount for cost in costs]),
         performance=np.array([performance[thing] for thing in places]),
         stated=_stated(graph, places),
     )
@@ -76,7 +75,7 @@ def _products(graph: DuckDBStore, category: Category) -> dict[str, str]:
 
 def _no_such_metric(graph: DuckDBStore, category: Category, metric: str, products: Collection[str]) -> str:
     """That a metric is not there, and which are."""
-    names = [attribute_name(each) for each in _metrics(graph) if _numbers(graph, each, products, fmean)]
+    names = [attribute_name(each) for each in _metrics(graph) if _numbers(graph, each, products)]
     others = f"there are {near(metric, names)}" if names else "its feed has no numbers; add such a column"
     return f"--metric {metric}: no product of {category.label} carries it as a number; {others}"
 
@@ -90,10 +89,8 @@ def _metrics(graph: DuckDBStore) -> list[str]:
     return [row["predicate"] for row in rows]
 
 
-def _numbers(
-    graph: DuckDBStore, relation: str, things: Collection[str], summary: Callable[[list[float]], float]
-) -> dict[str, float]:
-    """SPU or product -> the number that its listings state, summed up; those without one are left out."""
+def _numbers(graph: DuckDBStore, relation: str, things: Collection[str]) -> dict[str, float]:
+    """SPU or product -> the mean of the numbers that its listings state; those without one are left out."""
     rows = graph.rows(
         f"SELECT thing, n.label AS label FROM edges AS e JOIN ({THING_OF}) AS t ON t.product = e.subject"
         " JOIN nodes AS n ON n.id = e.object WHERE e.predicate = ?",
@@ -103,19 +100,7 @@ def _numbers(
     for row in rows:
         if row["thing"] in things and (number := number_of(row["label"])) is not None:
             stated[row["thing"]].append(number)
-    return {thing: summary(numbers) for thing, numbers in stated.items()}
-
-
-def number_of(text: str) -> float | None:
-    """A number as shops write it: "1,234", "$499.99", "4.5 out of 5"; None for a url with digits in it."""
-    from price_parser import Price
-
-    try:
-        number = float(text)
-    except ValueError:
-        amount = Price.fromstring(text).amount if _BEGINS_AS_NUMBER.match(text) else None
-        return None if amount is None else float(amount)
-    return number if math.isfinite(number) else None
+    return {thing: fmean(numbers) for thing, numbers in stated.items()}
 
 
 def _drawn(things: Iterable[str]) -> dict[str, int]:

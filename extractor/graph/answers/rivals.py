@@ -7,10 +7,9 @@ of all values that the two state together (Jaccard), brand and price aside.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
-from extractor.graph.answers.attributes import PRICE, attribute_relations
-from extractor.graph.answers.performers import number_of
+from extractor.graph.answers.attributes import attribute_relations
+from extractor.graph.answers.prices import Money, offers, typical
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Thing
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -24,8 +23,8 @@ class Rival:
     id: str
     label: str
     brands: tuple[str, ...]
-    # Median of its listings' prices as numbers; None where none is stated.
-    price: float | None
+    # None where none is stated.
+    price: Money | None
     # 0..1.
     likeness: float
     # Labels of the values that both state, that only the rival states, and that it does not.
@@ -42,11 +41,11 @@ WITH of AS (FROM ({THING_OF})), near AS (
 ), facts AS (
     SELECT DISTINCT thing, predicate, object, n.label AS label
     FROM edges JOIN of ON product = subject JOIN near USING (thing) JOIN nodes AS n ON n.id = object
-    WHERE predicate = '{HAS_BRAND}' OR predicate = '{PRICE}' OR list_contains($2, predicate)
+    WHERE predicate = '{HAS_BRAND}' OR list_contains($2, predicate)
 ), brands AS (
     SELECT thing, list(DISTINCT object) AS ids, list(DISTINCT label ORDER BY label) AS labels
     FROM facts WHERE predicate = '{HAS_BRAND}' GROUP BY thing
-), traits AS (FROM facts WHERE predicate NOT IN ('{HAS_BRAND}', '{PRICE}')),
+), traits AS (FROM facts WHERE predicate <> '{HAS_BRAND}'),
 own AS (SELECT object, predicate, label FROM traits WHERE thing = $1),
 alike AS (
     SELECT thing, count(own.object) AS shared, count(*) AS stated,
@@ -57,8 +56,7 @@ alike AS (
 SELECT thing AS id, n.label AS label, labels AS brands, coalesce(other, []) AS other,
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE list_contains(same, object)) AS shared_labels,
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE NOT list_contains(same, object)) AS missing,
-    shared / (stated + (SELECT count(*) FROM own) - shared) AS likeness,
-    (SELECT list(label) FROM facts WHERE predicate = '{PRICE}' AND facts.thing = alike.thing) AS prices
+    shared / (stated + (SELECT count(*) FROM own) - shared) AS likeness
 FROM alike JOIN brands USING (thing) JOIN nodes AS n ON n.id = thing
 WHERE thing <> $1
     AND NOT list_has_any(ids, coalesce((SELECT ids FROM brands WHERE thing = $1), []))
@@ -68,21 +66,18 @@ ORDER BY likeness DESC, id LIMIT $3
 
 def rivals(graph: DuckDBStore, thing: Thing, *, most: int = 8) -> list[Rival]:
     """The most alike, at most so many; empty where the category is unknown or nobody states the same."""
+    rows = list(graph.rows(_RIVALS, [thing.spu, attribute_relations(graph), most]))
+    costs = offers(graph, [row["id"] for row in rows])
     return [
         Rival(
             id=row["id"],
             label=row["label"],
             brands=tuple(row["brands"]),
-            price=_price(row["prices"] or []),
+            price=typical(costs.get(row["id"], ())),
             likeness=row["likeness"],
             shared=tuple(row["shared_labels"]),
             other=tuple(row["other"]),
             missing=tuple(row["missing"] or ()),
         )
-        for row in graph.rows(_RIVALS, [thing.id, attribute_relations(graph), most])
+        for row in rows
     ]
-
-
-def _price(texts: list[str]) -> float | None:
-    numbers = [number for text in texts if (number := number_of(text)) is not None]
-    return median(numbers) if numbers else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from extractor.errors import ConfigError
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -42,6 +43,8 @@ class Thing:
     label: str
     # Node ids of its listings; of a product, its own.
     listings: tuple[str, ...]
+    # Node id of the SPU that it is or belongs to; its own where it is in none.
+    spu: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ def find_thing(graph: DuckDBStore, name: str) -> Thing:
         for node in graph.rows("SELECT id, kind, label FROM nodes WHERE id = ?", [node_id]):
             if node["kind"] not in ("SPU", "Product"):
                 raise ConfigError(f"{name}: is a {node['kind']}; give the id of an SPU or product")
-            return Thing(node["id"], node["kind"], node["label"], _listings(graph, node["id"]))
+            members = graph.rows("SELECT spu, product FROM members WHERE $1 IN (spu, product)", [node["id"]])
+            return _thing(node, list(members))
     raise ConfigError(_unknown(graph, name, "SPU or product", ("SPU", "Product")))
 
 
@@ -97,9 +101,10 @@ def near(name: str, names: Sequence[str]) -> str:
     return ", ".join(get_close_matches(name, names, _NEAR, 0.5) or sorted(names)[:_NEAR])
 
 
-def _listings(graph: DuckDBStore, node_id: str) -> tuple[str, ...]:
-    rows = graph.rows("SELECT product FROM members WHERE spu = ? ORDER BY product", [node_id])
-    return tuple(row["product"] for row in rows) or (node_id,)
+def _thing(node: dict[str, Any], members: Sequence[dict[str, Any]]) -> Thing:
+    if node["kind"] == "SPU":
+        return Thing(**node, listings=tuple(sorted(row["product"] for row in members)), spu=node["id"])
+    return Thing(**node, listings=(node["id"],), spu=members[0]["spu"] if members else node["id"])
 
 
 def _subtree(graph: DuckDBStore, category: str) -> tuple[str, ...]:

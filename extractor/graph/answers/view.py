@@ -20,7 +20,7 @@ from extractor.graph.answers.attributes import (
     attribute_name,
     attribute_relations,
 )
-from extractor.graph.answers.performers import number_of
+from extractor.graph.answers.prices import Money, comparable, money_of, typical
 from extractor.graph.answers.rivals import rivals
 from extractor.graph.answers.said import Evidence, SaidValue, said_of
 from extractor.graph.answers.things import Thing, find_thing
@@ -53,8 +53,8 @@ class Listing:
     id: str
     title: str
     marks: tuple[Mark, ...]
-    # As the feed writes them; empty where it does not.
-    price: str
+    price: Money | None
+    # As the feed writes it; empty where it does not.
     seller: str
 
 
@@ -70,6 +70,7 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
     known = set(attribute_relations(graph)) & said.keys()
     attributes = sorted(known, key=lambda relation: (relation != HAS_BRAND, relation))
     listings = _listings(graph, thing, said, attributes)
+    costs = [each.price for each in listings if each.price]
     return write_page(
         path,
         "view.html",
@@ -83,8 +84,8 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
         attributes={relation: said[relation] for relation in attributes},
         facts={relation: said[relation] for relation in sorted(said.keys() - known)},
         listings=listings,
-        prices=_prices(said),
-        currency=_only(said.get(CURRENCY, ())),
+        prices=comparable(costs),
+        own_price=typical(costs),
         matches=_matches(graph, thing),
         rivals=rivals(graph, thing),
         name_of=attribute_name,
@@ -102,9 +103,7 @@ def _listings(
             id=product,
             title=title,
             marks=tuple(_marks(product, title, said, attributes)),
-            price=" ".join(
-                filter(None, (_stated(product, said.get(name, ())) for name in (PRICE, CURRENCY)))
-            ),
+            price=money_of(*(_stated(product, said.get(name, ())) for name in (PRICE, CURRENCY))),
             seller=_stated(product, said.get(SELLER, ())),
         )
         for product, title in sorted(titles.items())
@@ -128,18 +127,6 @@ def _stated(product: str, values: Sequence[SaidValue]) -> str:
     return next(
         (v.label for v in values if v.stands and any(each.product == product for each in v.evidence)), ""
     )
-
-
-def _only(values: Sequence[SaidValue]) -> str:
-    """The one value that stands; empty where there are several."""
-    standing = [value.label for value in values if value.stands]
-    return standing[0] if len(standing) == 1 else ""
-
-
-def _prices(said: Mapping[str, Sequence[SaidValue]]) -> list[float]:
-    """In order."""
-    stated = [number_of(value.label) for value in said.get(PRICE, ()) if value.stands]
-    return sorted(number for number in stated if number is not None)
 
 
 def _matches(graph: DuckDBStore, thing: Thing) -> list[dict[str, Any]]:
