@@ -21,7 +21,7 @@ from extractor.graph.answers.features import FILES, write_features
 from extractor.graph.answers.things import Thing, find_category, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.records import Outcome
+from extractor.records import CategoryChoice, Outcome
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,18 @@ def test_a_category_has_all_that_is_below_it(graph: DuckDBStore) -> None:
     audio = find_category(graph, "audio")
     assert (audio.id, audio.label, len(audio.subtree)) == ("category:electronics.audio", "Audio", 3)
     assert find_category(graph, "electronics.audio") == find_category(graph, audio.id) == audio
+
+
+def test_a_label_of_two_categories_is_no_name(tmp_path: Path) -> None:
+    cases = [CategoryChoice(f"{top}.cases", (top.title(), "Cases"), 0.9) for top in ("phones", "music")]
+    listings = [outcome(each.id, "T", category=each) for each in cases]
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store, {})
+        with pytest.raises(
+            ConfigError, match=r"give an id, such as category:music\.cases, category:phones\.cases"
+        ):
+            find_category(store, "cases")
+        assert find_category(store, "phones.cases").subtree == ("category:phones.cases",)
 
 
 def test_what_is_not_there_is_named_with_what_is_near(graph: DuckDBStore) -> None:

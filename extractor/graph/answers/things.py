@@ -1,4 +1,4 @@
-"""What people name on a command line: an SPU or product, a category, a relation; and what they may have meant.
+"""What people ask about: an SPU or product, a category; and what they may have meant.
 
 In: a graph and a name. Out: the node, or a ConfigError of one line that names near ones.
 """
@@ -86,7 +86,7 @@ def find_category(graph: DuckDBStore, name: str) -> Category:
             [name],
         )
     )
-    if len(found) > 1 and not found[0]["id"].endswith(name):
+    if len(found) > 1 and found[0]["id"] not in (name, f"category:{name}"):
         ids = ", ".join(row["id"] for row in found[:_NEAR])
         raise ConfigError(f"{name}: so are called several categories; give an id, such as {ids}")
     if not found:
