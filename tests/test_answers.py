@@ -18,6 +18,7 @@ from extractor.errors import ConfigError
 from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
+from extractor.graph.answers.insights import insights
 from extractor.graph.answers.things import Thing, find_category, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -105,13 +106,16 @@ def test_what_is_not_there_is_named_with_what_is_near(graph: DuckDBStore) -> Non
         assert "\n" not in str(error.value)
 
 
-def test_of_an_empty_graph_all_is_said_in_one_line() -> None:
+def test_of_an_empty_graph_all_is_said_in_one_line(tmp_path: Path) -> None:
     with DuckDBStore(Path(":memory:")) as store:
         with pytest.raises(ConfigError, match="x: no such SPU or product; the graph has none, merge a run"):
             compare(store, "x", "y")
         with pytest.raises(ConfigError, match="TVs: no such category; the graph has none"):
-            coverage(store, "TVs")
-        assert coverage(store).to_json() == {"attributes": [], "unknown": []}
+            insights(store, "TVs", "sales")
+        for ask in (coverage, lambda graph: write_features(graph, tmp_path / "features")):
+            with pytest.raises(ConfigError, match="it has no products; merge a run into it first"):
+                ask(store)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- compare

@@ -16,7 +16,7 @@ from typing import Any
 
 from extractor.attribute import Attribute
 from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
-from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, find_category
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, check_products, find_category
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import LIKELY
 from extractor.schema import SchemaStore, default_folder
@@ -116,8 +116,9 @@ def coverage(graph: DuckDBStore, category_name: str | None = None) -> Coverage:
     """The to-do list of a category and what is below it, or of all.
 
     Raises:
-        ConfigError: There is no such category.
+        ConfigError: There is no such category, or nothing in the graph.
     """
+    check_products(graph)
     wanted = find_category(graph, category_name).subtree if category_name else None
     schemas = SchemaStore(default_folder())
     categories = {

@@ -22,7 +22,7 @@ from typing import Any
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.attributes import IN_CATEGORY, attribute_relations
-from extractor.graph.answers.things import CATEGORY_OF
+from extractor.graph.answers.things import CATEGORY_OF, check_products
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.journal import sink_errors
 
@@ -58,9 +58,10 @@ def write_features(graph: DuckDBStore, out: Path) -> Features:
     """Write the folder, or bring it up to date.
 
     Raises:
-        ConfigError: `out` holds something else, or its folder is not there.
+        ConfigError: `out` holds something else, its folder is not there, or the graph is empty.
         SinkError: It cannot be written; every file is then the old one or the new one.
     """
+    check_products(graph)
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
     _check_ours(out)

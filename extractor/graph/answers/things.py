@@ -94,6 +94,16 @@ def find_category(graph: DuckDBStore, name: str) -> Category:
     return Category(found[0]["id"], found[0]["label"], _subtree(graph, found[0]["id"]))
 
 
+def check_products(graph: DuckDBStore) -> None:
+    """Refuse a graph of which there is nothing to tell.
+
+    Raises:
+        ConfigError: It has no products.
+    """
+    if not any(graph.rows("SELECT 1 FROM nodes WHERE kind = 'Product' LIMIT 1")):
+        raise ConfigError("--graph: it has no products; merge a run into it first")
+
+
 def near(name: str, names: Sequence[str]) -> str:
     """The likeliest of some names, for a message: "sales, rating"."""
     from difflib import get_close_matches
@@ -126,6 +136,6 @@ def _unknown(graph: DuckDBStore, name: str, what: str, kinds: Sequence[str]) -> 
         [list(kinds), name, _NEAR],
     )
     ids = ", ".join(row["id"] for row in likely)
-    return f"{name}: no such {what}; " + (
+    return f"{name or repr(name)}: no such {what}; " + (
         f"near ones are {ids}" if ids else "the graph has none, merge a run"
     )
