@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shop_graph import HEADPHONES, fill, functional, relations, shop
 from test_graph import outcome, said, write_run
 from test_graph_cli import graph as command
 
-from extractor.errors import ConfigError
+from extractor.errors import ConfigError, SinkError
 from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
@@ -167,7 +171,7 @@ def test_an_spu_has_the_values_of_all_its_listings(graph: DuckDBStore) -> None:
 
 
 def tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    return {file.stem: pq.read_table(file).to_pylist() for file in folder.iterdir()}
+    return {file.stem: pq.read_table(file).to_pylist() for file in folder.glob("*.parquet")}
 
 
 def test_the_features_of_two_products(tmp_path: Path, small: DuckDBStore) -> None:
@@ -203,9 +207,9 @@ def test_numbers_keep_their_meaning_whatever_comes_and_goes(tmp_path: Path, smal
     out = tmp_path / "it's features"
     write_features(small, out)
     before = tables(out)
-    files = {file: file.stat().st_mtime_ns for file in out.iterdir()}
+    files = {file: file.stat().st_mtime_ns for file in out.glob("*.parquet")}
     again = write_features(small, out)
-    assert (again.written, {file: file.stat().st_mtime_ns for file in out.iterdir()}) == ((), files)
+    assert (again.written, {file: file.stat().st_mtime_ns for file in files}) == ((), files)
 
     green = "Acme A1 in-ear headphones green"
     added = listing("a-green", green, said("color", "green", green))
@@ -229,6 +233,41 @@ def test_numbers_keep_their_meaning_whatever_comes_and_goes(tmp_path: Path, smal
     gone = tables(out)
     assert gone["vocabulary"] == after["vocabulary"] and gone["products"] == after["products"]
     assert gone["attributes"] == [{"row": 2, "feature": 8, "weight": np.float32(0.9)}]
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.sets(st.sampled_from("abcd"))), min_size=2, max_size=5))
+@settings(deadline=None, max_examples=8)
+def test_numbers_only_grow_whatever_is_merged_or_undone(changes: list[tuple[str, set[str]]]) -> None:
+    """A run says another thing each time; with no products it is undone."""
+    merged: set[str] = set()
+    numbered: dict[str, list[dict[str, Any]]] = {"vocabulary": [], "products": []}
+    with TemporaryDirectory() as name, DuckDBStore(Path(":memory:")) as store:
+        folder = Path(name)
+        merge_runs([write_run(folder / "first", "first", [RED])], store, relations())
+        for run, products in changes:
+            if products:
+                titled = [(each, f"{each} {run}") for each in sorted(products)]
+                listings = [listing(each, title, said("color", title, title)) for each, title in titled]
+                merge_runs([write_run(folder / run, run, listings)], store, relations())
+                merged.add(run)
+            elif run in merged:
+                store.undo(run)
+                merged.remove(run)
+            write_features(store, folder / "features")
+            found = tables(folder / "features")
+            for table, known in numbered.items():
+                assert found[table][: len(known)] == known
+                assert [next(iter(row.values())) for row in found[table]] == list(range(len(found[table])))
+                numbered[table] = found[table]
+
+
+def test_one_process_at_a_time(tmp_path: Path, small: DuckDBStore) -> None:
+    write_features(small, tmp_path / "features")
+    with (tmp_path / "features" / ".lock").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(SinkError, match="another process writes this"):
+            write_features(small, tmp_path / "features")
+    assert write_features(small, tmp_path / "features").written == ()
 
 
 def test_an_spu_is_a_feature_of_its_listings(tmp_path: Path, graph: DuckDBStore) -> None:

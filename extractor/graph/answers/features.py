@@ -24,7 +24,7 @@ from extractor.errors import ConfigError
 from extractor.graph.answers.attributes import IN_CATEGORY, attribute_relations
 from extractor.graph.answers.things import CATEGORY_OF, check_products
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.journal import sink_errors
+from extractor.journal.files import lock, sink_errors
 
 _VOCABULARY, _PRODUCTS = "vocabulary.parquet", "products.parquet"
 # Kind of a feature -> its table.
@@ -35,6 +35,7 @@ _TABLES = {
     "category": "categories.parquet",
     "audience": "audiences.parquet",
 }
+_LOCK = ".lock"
 FILES = (_VOCABULARY, _PRODUCTS, *_TABLES.values())
 
 
@@ -59,7 +60,7 @@ def write_features(graph: DuckDBStore, out: Path) -> Features:
 
     Raises:
         ConfigError: `out` holds something else, its folder is not there, or the graph is empty.
-        SinkError: It cannot be written; every file is then the old one or the new one.
+        SinkError: It cannot be written, or another process writes it; every file is then the old one or the new one.
     """
     check_products(graph)
     if not out.parent.is_dir():
@@ -68,7 +69,11 @@ def write_features(graph: DuckDBStore, out: Path) -> Features:
     with sink_errors(out):
         out.mkdir(exist_ok=True)
         # Inside, because a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=".new.", dir=out) as scratch:
+        with (
+            (out / _LOCK).open("wb") as file,
+            tempfile.TemporaryDirectory(prefix=".new.", dir=out) as scratch,
+        ):
+            lock(file, out)  # two at once would give the same numbers to different things
             return _write(graph, out, Path(scratch))
 
 
