@@ -391,7 +391,7 @@ def test_answers_on_the_command_line(tmp_path: Path, file: Path) -> None:
     )
     assert (code, out) == (
         0,
-        "not enough data: no value has 60 products with it and 60 similar ones without\n",
+        "not enough data: no value has 60 products and as many similar ones without it\n",
     )
     code, out, err = command("coverage", "--graph", file)
     assert code == 0 and "wear_style" in out and "casing" in out

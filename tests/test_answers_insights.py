@@ -196,7 +196,7 @@ def test_without_an_effect_nothing_is_found(tmp_path: Path) -> None:
 def test_too_little_is_said_to_be_too_little(tmp_path: Path, graph: DuckDBStore) -> None:
     answer = insights(graph, "Headphones", "sales", min_support=100)
     assert answer.values == () and answer.rare > 0
-    assert answer.not_enough == "no value has 100 products with it and 100 similar ones without"
+    assert answer.not_enough == "no value has 100 products and as many similar ones without it"
     for store in shop(tmp_path / "small", products=20):
         few = insights(store, "Headphones", "sales")
         assert few.not_enough == "20 products carry sales; 40 are needed"

@@ -111,11 +111,7 @@ def insights(
         why = _too_few(len(top), products, metric)
         return Insights(category, metric, products, groups, (), 0, why)
     values, rare = judge(found.stated, strata, top, min_support=min_support)
-    why = (
-        ""
-        if values
-        else f"no value has {min_support} products with it and {min_support} similar ones without"
-    )
+    why = "" if values else f"no value has {min_support} products and as many similar ones without it"
     return Insights(category, metric, products, groups, values, rare, why)
 
 
@@ -134,7 +130,7 @@ def judge(
         What was tested, the surest first, and how many values were too rare to be.
     """
     values = list(_values(stated, strata, top, min_support))
-    tested = [value for value in values if value]
+    tested = [value for value in values if value is not None]
     return _adjusted(tested), len(values) - len(tested)
 
 
