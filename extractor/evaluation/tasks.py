@@ -19,6 +19,8 @@ from extractor.journal.files import to_line, write_json
 
 # Name -> module and function; imported when asked for.
 _TASKS = {
+    "pairs": ("extractor.evaluation.pairs", "measure"),
+    "clusters": ("extractor.evaluation.clusters", "measure"),
     "brand-links": ("extractor.evaluation.brand_links", "measure"),
     "normalization": ("extractor.evaluation.normalization", "measure"),
 }

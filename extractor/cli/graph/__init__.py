@@ -3,7 +3,7 @@
 A new topic is a module beside these, named below.
 """
 
-from extractor.cli.graph import answers, cypher, export, history, person, push, store
+from extractor.cli.graph import answers, cypher, export, history, match, person, push, store
 from extractor.cli.graph.shared import app
 
-__all__ = ["answers", "app", "cypher", "export", "history", "person", "push", "store"]
+__all__ = ["answers", "app", "cypher", "export", "history", "match", "person", "push", "store"]

@@ -1,0 +1,110 @@
+"""`extractor graph match | match-fit`.
+
+In: command lines. Out: counts on stdout; the pairs to ask about, or a scorer, as files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from extractor.cli.graph.shared import GraphOption, JsonOption, app, say, say_json
+
+if TYPE_CHECKING:
+    from extractor.graph.match import Matched
+
+
+@app.command()
+def match(
+    graph: GraphOption,
+    scorer: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `extractor graph match-fit`; default: the one that ships."),
+    ] = None,
+    neighbors: Annotated[
+        int, typer.Option(min=1, max=1000, help="With so many others each listing is compared.")
+    ] = 10,
+    ask_out: Annotated[
+        Path | None, typer.Option(help="Write the pairs that nobody can tell, for a person (JSONL).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find listings that are the same product, and state so; again: replaces what it said.
+
+    What it cannot tell (--ask-out) a person decides: `extractor graph assert product:A same_as product:B`, or
+    different_from. Taken back by `extractor graph undo`.
+    """
+    from extractor.errors import ConfigError
+    from extractor.graph.match import match_graph
+    from extractor.graph.stores.duckdb import DuckDBStore
+    from extractor.match.score import Scorer, shipped_scorer
+
+    if not graph.exists():
+        raise ConfigError(
+            f"{graph}: no such graph; `extractor graph merge RUN_DIR --graph {graph}` makes one"
+        )
+    if ask_out and not ask_out.absolute().parent.is_dir():
+        raise ConfigError(f"{ask_out}: its folder is not there; make it, or give another --ask-out")
+    fitted = Scorer.load(scorer) if scorer else shipped_scorer()
+    with DuckDBStore(graph) as store:
+        matched = match_graph(store, fitted, neighbors)
+    if ask_out:
+        _write_asked(matched, ask_out)
+    if as_json:
+        return say_json(summary(matched))
+    found = matched.resolution
+    listings = sum(map(len, found.clusters))
+    say(f"{matched.run_id}: {len(found.clusters):,} products with {listings:,} listings")
+    pairs = ", ".join(f"{count:,} {name}" for name, count in found.pairs.items())
+    say(f"pairs compared: {pairs}")
+    say(f"{matched.change.added:,} statements added, {matched.change.removed:,} removed")
+
+
+@app.command("match-fit")
+def match_fit(
+    pairs: Annotated[
+        Path,
+        typer.Option(help='Labelled pairs (JSONL): {"id", "left": {"title", ...}, "right", "label": 0 | 1}.'),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the scorer, for `graph match --scorer`.")],
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="Pairs that tune the bands; default: a tenth of --pairs, which is not fitted."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a scorer on your own labelled pairs; the last line says how good it is on those that tuned it."""
+    from extractor.match.fit import fit_on_pairs
+    from extractor.match.pairs import read_pairs
+
+    fitted = fit_on_pairs(read_pairs(pairs), read_pairs(valid) if valid else None, pairs.name)
+    fitted.scorer.save(out)
+    if as_json:
+        return say_json({"out": str(out), "train": fitted.train, "valid": fitted.valid, **fitted.figures})
+    figures = ", ".join(f"{name} {value}" for name, value in fitted.figures.items())
+    say(f"{out}: fitted on {fitted.train:,} pairs; on {fitted.valid:,} others: {figures}")
+
+
+def summary(matched: Matched) -> dict[str, Any]:
+    """What `--json` prints."""
+    clusters = matched.resolution.clusters
+    return {
+        "run_id": matched.run_id,
+        "pairs": dict(matched.resolution.pairs),
+        "clusters": len(clusters),
+        "listings": sum(map(len, clusters)),
+        "added": matched.change.added,
+        "removed": matched.change.removed,
+    }
+
+
+def _write_asked(matched: Matched, path: Path) -> None:
+    from extractor.journal import replacing, sink_errors
+    from extractor.journal.files import to_line
+
+    with sink_errors(path), replacing(path) as file:
+        for asked in matched.resolution.ask:
+            sides = {"left": f"product:{asked.left}", "right": f"product:{asked.right}"}
+            file.write(to_line({**sides, "probability": asked.probability, "evidence": asked.evidence}))

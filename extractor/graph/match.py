@@ -1,0 +1,183 @@
+"""Which listings of a graph are the same product: its statements in, "same as" statements out.
+
+A run of matching is named by what decides it, scorer and settings: matching again replaces what it said before, and
+says the same as on a graph that never was matched, because ranks that listings of one product gave each other are
+not looked at. What people said of a pair comes first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from extractor.attribute import Attribute
+from extractor.datafile import content_hash
+from extractor.graph.brands import HAS_BRAND
+from extractor.graph.identity import DIFFERENT, SAME
+from extractor.graph.nodes import KINDS, Node, Said
+from extractor.graph.statements import gathered
+from extractor.graph.stores import Change
+from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.match.block import NEIGHBORS
+from extractor.match.listing import Listing
+from extractor.match.resolve import Decision, People, Resolution, resolve
+from extractor.match.score import Scorer
+from extractor.normalize import NORMALIZERS, load_units
+from extractor.records import Provenance
+from extractor.schema import SchemaStore, default_folder
+
+# Relations that hold numbers of the GS1 system, and a price.
+_GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
+_GTIN_DIGITS = 14
+_PRICES = ("has_price", "has_sale_price")
+# Relations that are of the listing or of its place in the catalogue, not of the product.
+_NOT_COMPARED = frozenset(
+    {
+        *(
+            "in_category",
+            "brand_check",
+            "has_feed_category",
+            "sold_by",
+            "has_url",
+            "has_image",
+            "has_image_url",
+        ),
+        *(
+            "has_currency",
+            "has_availability",
+            "has_stock",
+            "has_sku",
+            "has_rating",
+            "has_reviews",
+            "has_sales",
+        ),
+    }
+)
+_RUN = "match-"
+
+_TITLES = "SELECT product, arg_max(title, run) AS title FROM listings GROUP BY product ORDER BY product"
+# A value that lost to one that more listings of its product state is still what this listing says.
+_STATED = """
+SELECT DISTINCT product, predicate, label FROM statements
+WHERE subject = 'product:' || product AND (rank <> 'deprecated' OR reason LIKE '% counts: %')
+    AND source <> 'match' AND predicate NOT IN ('same_as', 'different_from') ORDER BY ALL
+"""
+_CATEGORIES = """
+SELECT product, object FROM statements WHERE predicate = 'in_category' AND subject = 'product:' || product
+    AND (rank <> 'deprecated' OR reason LIKE '% counts: %') ORDER BY ALL
+"""
+_PEOPLE = """
+SELECT DISTINCT substring(subject, 9) AS one, substring(object, 9) AS other, predicate FROM statements
+WHERE source = 'person' AND predicate IN ('same_as', 'different_from') AND rank <> 'deprecated'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What a run of matching found and changed."""
+
+    run_id: str
+    resolution: Resolution
+    change: Change
+
+
+def match_graph(graph: DuckDBStore, scorer: Scorer, neighbors: int = NEIGHBORS) -> Matched:
+    """Match all listings of a graph, and make the graph say so in place of what earlier matching said.
+
+    Matching again changes nothing.
+
+    Raises:
+        SinkError: The graph cannot be written.
+    """
+    settings = {
+        "scorer": scorer.hash,
+        "neighbors": neighbors,
+        "same": scorer.bands.same,
+        "ask": scorer.bands.ask,
+    }
+    run_id = f"{_RUN}{content_hash(settings)[:12]}"
+    found = resolve(listings_of(graph), scorer, neighbors=neighbors, people=people_of(graph))
+    facts = gathered(_said(run_id, decision, scorer.hash) for decision in found.same)
+    undone = [graph.undo(earlier) for earlier in _matchings(graph) if earlier != run_id]
+    return Matched(run_id, found, sum(undone, graph.state(run_id, {"match": settings}, facts)))
+
+
+def _matchings(graph: DuckDBStore) -> list[str]:
+    """Runs of matching that the graph holds."""
+    return [
+        row["id"] for row in graph.rows("SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id", [_RUN])
+    ]
+
+
+def listings_of(graph: DuckDBStore) -> list[Listing]:
+    """All listings, each with what is stated of it itself."""
+    stated: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in graph.rows(_STATED):
+        stated[row["product"]][row["predicate"]].add(row["label"])
+    categories = {row["product"]: row["object"] for row in graph.rows(_CATEGORIES)}
+    return [
+        _listing(
+            row["product"], row["title"], stated.pop(row["product"], {}), categories.get(row["product"], "")
+        )
+        for row in graph.rows(_TITLES)
+    ]
+
+
+def people_of(graph: DuckDBStore) -> People:
+    """What people said about pairs of listings."""
+    pairs: dict[str, set[tuple[str, str]]] = {SAME: set(), DIFFERENT: set()}
+    for row in graph.rows(_PEOPLE):
+        one, other = sorted((row["one"], row["other"]))
+        pairs[row["predicate"]].add((one, other))
+    return People(frozenset(pairs[SAME]), frozenset(pairs[DIFFERENT]))
+
+
+def _listing(product: str, title: str, stated: Mapping[str, set[str]], category: str) -> Listing:
+    compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
+    numbers = {_gtin(label) for relation in _GTINS for label in stated.get(relation, ())}
+    return Listing(
+        product,
+        title,
+        brand=min(stated.get(HAS_BRAND, ()), default=""),
+        price=_price(stated),
+        attributes={relation: frozenset(stated[relation]) for relation in sorted(compared)},
+        keys=_keys(category.removeprefix("category:")),
+        gtins=frozenset(numbers - {""}),
+    )
+
+
+def _price(stated: Mapping[str, set[str]]) -> float | None:
+    """The first amount that is a plain number."""
+    for relation in _PRICES:
+        for label in sorted(stated.get(relation, ())):
+            try:
+                return float(label) or None
+            except ValueError:
+                continue
+    return None
+
+
+def _gtin(label: str) -> str:
+    """Its 14 digits; empty when it is none."""
+    normal = NORMALIZERS["gtin"](label, Attribute("gtin", "", ""), load_units(default_folder()))
+    return normal.canonical if len(normal.canonical) == _GTIN_DIGITS and normal.canonical.isdigit() else ""
+
+
+@cache
+def _keys(category: str) -> frozenset[str]:
+    """Relations of the attributes that tell products of a category apart (x-key)."""
+    attributes = _schemas().for_category(category).attributes
+    return frozenset(attribute.relation for attribute in attributes if attribute.key)
+
+
+@cache
+def _schemas() -> SchemaStore:
+    return SchemaStore(default_folder())
+
+
+def _said(run_id: str, decision: Decision, scorer: str) -> Said:
+    one, other = (Node(f"product:{name}", KINDS["product"], name) for name in (decision.left, decision.right))
+    origin = Provenance(run_id, "", "match", None, decision.evidence, "", "", scorer)
+    return Said(one, SAME, other, decision.probability, origin)

@@ -1,0 +1,27 @@
+"""What matching knows of a listing, whoever sells it and wherever it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One listing of the collection in which the same products are looked for."""
+
+    # Unique in the collection.
+    id: str
+    title: str
+    # Empty when there is none.
+    description: str = ""
+    # As stated by whoever states it; empty when nobody does.
+    brand: str = ""
+    # None: not known; the currency is not looked at.
+    price: float | None = None
+    # Attribute id -> canonical values; of attributes that do not tell products apart as well.
+    attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # Attributes whose values tell products apart (x-key of the category's schema).
+    keys: frozenset[str] = frozenset()
+    # GTINs in 14 digits.
+    gtins: frozenset[str] = frozenset()

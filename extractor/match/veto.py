@@ -1,0 +1,66 @@
+"""What makes two listings different products whatever else they share: other capacity, size, pack count or color.
+
+In: listings. Out: what each says of such things. Two of them conflict when both speak of one thing and agree on
+nothing. A listing that says nothing conflicts with nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extractor.match.listing import Listing
+from extractor.match.tokens import fold, tokenize
+
+# Thing -> what a listing says of it.
+Claims = Mapping[str, frozenset[str]]
+# Units of titles that tell products apart, where a title names one number of them: capacities, contents, packs.
+_UNITS = frozenset({"gb", "ml", "oz", "gal", "pack"})
+
+
+def claims(listing: Listing) -> Claims:
+    """Values of its key attributes, and the capacity, content and pack count of its title.
+
+    "8 GB RAM, 256 GB" says nothing: which of two numbers would be the one that counts?
+    """
+    said = {
+        name: frozenset(fold(value) for value in listing.attributes[name])
+        for name in sorted(listing.keys)
+        if listing.attributes.get(name)
+    }
+    numbers: dict[str, set[str]] = {}
+    for unit, number in tokenize(listing.title).measures:
+        numbers.setdefault(unit, set()).add(number)
+    stated = {f"title {unit}": frozenset(numbers[unit]) for unit in _UNITS & numbers.keys()}
+    return {**said, **{name: values for name, values in stated.items() if len(values) == 1}}
+
+
+def conflict(one: Claims, other: Claims) -> str | None:
+    """The first thing (by name) of which both speak and agree on nothing; None when there is none."""
+    return next((name for name in sorted(one.keys() & other.keys()) if not one[name] & other[name]), None)
+
+
+def without(one: Claims, other: Claims) -> Claims:
+    """What is left of `one` when nothing in it conflicts with `other`."""
+    return {name: values for name, values in one.items() if name not in other or values & other[name]}
+
+
+class Spoken:
+    """The claims of several listings together: what a cluster says."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self, said: Claims) -> None:
+        self._said: dict[str, set[frozenset[str]]] = {name: {values} for name, values in said.items()}
+
+    def conflicts(self, other: Spoken) -> bool:
+        """Whether any listing of one side conflicts with any of the other."""
+        return any(
+            not mine & theirs
+            for name in self._said.keys() & other._said.keys()
+            for mine in self._said[name]
+            for theirs in other._said[name]
+        )
+
+    def add(self, other: Spoken) -> None:
+        for name, values in other._said.items():
+            self._said.setdefault(name, set()).update(values)

@@ -1,0 +1,261 @@
+"""Matching: tokens, vetoes, blocks, clusters, and the whole on listings written for it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extractor.match.block import candidates
+from extractor.match.cluster import Pair, cluster, spanning
+from extractor.match.features import feature_names, features
+from extractor.match.listing import Listing
+from extractor.match.resolve import People, resolve
+from extractor.match.score import Bands, Scorer, shipped_scorer
+from extractor.match.table import build_table
+from extractor.match.tokens import tokenize
+from extractor.match.veto import Spoken, claims, conflict
+
+KEYS = frozenset({"has_color", "has_size"})
+
+
+def colored(name: str, title: str, color: str) -> Listing:
+    return Listing(name, title, brand="Velora", attributes={"has_color": frozenset({color})}, keys=KEYS)
+
+
+PHONES = (
+    Listing("phone-64-a", "Nuvia Halo X2 NHX-220 smartphone 64 GB graphite", brand="Nuvia", price=399.0),
+    Listing("phone-64-b", "Nuvia Halo X2 (NHX220) 64GB smartphone, graphite", brand="NUVIA", price=389.0),
+    Listing("phone-128-a", "Nuvia Halo X2 NHX-220 smartphone 128 GB graphite", brand="Nuvia", price=449.0),
+    Listing("phone-128-b", "Nuvia Halo X2 (NHX220) 128GB smartphone, graphite", brand="Nuvia", price=455.0),
+)
+PAINTS = (
+    Listing("paint-1-a", "Bramwell Wall & Ceiling paint PW-510, 1 gal", brand="Bramwell"),
+    Listing("paint-1-b", "Bramwell PW510 wall and ceiling paint 1 gallon", brand="Bramwell"),
+    Listing("paint-5-a", "Bramwell Wall & Ceiling paint PW-510, 5 gal", brand="Bramwell"),
+    Listing("paint-5-b", "Bramwell PW510 wall and ceiling paint 5 gallons", brand="Bramwell"),
+)
+SHOES = (
+    colored("shoe-red-a", "Velora Swift 3 VS-3011 running shoes red", "red"),
+    colored("shoe-red-b", "Velora Swift 3 running shoe VS3011, crimson", "red"),
+    colored("shoe-blue-a", "Velora Swift 3 VS-3011 running shoes blue", "blue"),
+    colored("shoe-blue-b", "Velora Swift 3 running shoe VS3011, navy", "blue"),
+)
+SHOP = (*PHONES, *PAINTS, *SHOES)
+PRODUCTS = [
+    ["paint-1-a", "paint-1-b"],
+    ["paint-5-a", "paint-5-b"],
+    ["phone-128-a", "phone-128-b"],
+    ["phone-64-a", "phone-64-b"],
+    ["shoe-blue-a", "shoe-blue-b"],
+    ["shoe-red-a", "shoe-red-b"],
+]
+
+
+@pytest.fixture(scope="session")
+def scorer() -> Scorer:
+    return shipped_scorer()
+
+
+# ---- tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "codes", "measures", "colors"),
+    [
+        ("Panasonic DC-S5M2 schwarz", ("dcs5m2",), (), ("black",)),
+        ("USB stick 32 Go", (), (("gb", "32"),), ()),
+        ('SSD 1TB, 2.5"', (), (("gb", "1000"), ("in", "2.5")), ()),
+        ("Pack of 6, 0,5 l", (), (("pack", "6"), ("ml", "500")), ()),
+        ("lens 18-55mm", ("1855mm",), (), ()),
+        ("Crème brûlée", (), (), ()),
+    ],
+)
+def test_what_a_text_is_taken_apart_into(
+    text: str, codes: tuple[str, ...], measures: tuple[tuple[str, str], ...], colors: tuple[str, ...]
+) -> None:
+    tokens = tokenize(text)
+    assert (tokens.codes, tokens.measures, tokens.colors) == (codes, measures, colors)
+
+
+def test_neighboring_words_are_one_word_too() -> None:
+    assert "cushtop" in tokenize("Cush Top").joined
+    assert tokenize("Crème brûlée").words == ("creme", "brulee")
+
+
+# ---- vetoes
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "about"),
+    [
+        (PHONES[0], PHONES[2], "title gb"),
+        (PHONES[0], PHONES[1], None),
+        (PAINTS[0], PAINTS[2], "title gal"),
+        (SHOES[0], SHOES[2], "has_color"),
+        (SHOES[0], SHOES[1], None),
+        # Which of two numbers counts is not known, and who says nothing is against nobody.
+        (Listing("a", "laptop 8 GB 256 GB"), Listing("b", "laptop 8 GB 512 GB"), None),
+        (Listing("a", "soap pack of 3"), Listing("b", "soap"), None),
+        (Listing("a", "soap pack of 3"), Listing("b", "soap 6 pack"), "title pack"),
+        # The category does not say that colors matter.
+        (
+            Listing("a", "cable", attributes={"has_color": frozenset({"red"})}),
+            Listing("b", "cable", attributes={"has_color": frozenset({"blue"})}),
+            None,
+        ),
+    ],
+)
+def test_what_tells_products_apart_whatever_else_they_share(
+    one: Listing, other: Listing, about: str | None
+) -> None:
+    assert conflict(claims(one), claims(other)) == about
+    assert conflict(claims(other), claims(one)) == about
+
+
+# ---- features and blocks
+
+TITLES = st.lists(
+    st.sampled_from("nuvia halo x2 nhx-220 64gb 128 gb red blau 日本 cable for (new) 12345678".split()),
+    max_size=7,
+).map(lambda words: " ".join(words) or "untitled")
+LISTINGS = st.lists(
+    st.builds(
+        Listing,
+        id=st.uuids().map(str),
+        title=TITLES,
+        description=TITLES | st.just(""),
+        brand=st.sampled_from(["", "Nuvia", "nuvia inc"]),
+        price=st.sampled_from([None, 9.5, 10.0]),
+        attributes=st.sampled_from(
+            [{}, {"has_color": frozenset({"red"})}, {"has_color": frozenset({"blue"})}]
+        ),
+        keys=st.sampled_from([KEYS, frozenset()]),
+        gtins=st.sampled_from([frozenset(), frozenset({"00012345678905"})]),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda listing: listing.id,
+)
+
+
+@given(LISTINGS)
+@settings(max_examples=25)
+def test_features_do_not_depend_on_which_side_comes_first(listings: list[Listing]) -> None:
+    table = build_table(listings)
+    left, right = np.divmod(np.arange(len(listings) ** 2), len(listings))
+    there, back = features(table, left, right), features(table, right, left)
+    assert there.shape == (len(left), len(feature_names()))
+    assert np.isfinite(there).all()
+    np.testing.assert_array_equal(there, back)
+
+
+def test_blocks_hold_each_pair_once_and_find_what_shares_a_key() -> None:
+    left, right = candidates(build_table(SHOP), neighbors=3)
+    pairs = list(zip(left.tolist(), right.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs) and all(one < other for one, other in pairs)
+    same = [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11)]
+    assert set(same) <= set(pairs)
+    assert len(pairs) < len(SHOP) * (len(SHOP) - 1) / 2
+
+
+def test_a_gtin_brings_together_what_has_no_word_in_common() -> None:
+    gtin = frozenset({"00012345678905"})
+    listings = [
+        Listing("a", "kettle", gtins=gtin),
+        Listing("b", "Wasserkocher", gtins=gtin),
+        Listing("c", "lamp"),
+    ]
+    left, right = candidates(build_table(listings))
+    assert (left.tolist(), right.tolist()) == ([0], [1])
+
+
+# ---- clusters
+
+
+def said(*values: str) -> list[Spoken]:
+    """Listings that speak of one thing; "" says nothing."""
+    return [Spoken({"has_color": frozenset({value})} if value else {}) for value in values]
+
+
+def test_a_weak_link_makes_no_chain() -> None:
+    strong = [Pair(0, 1, 0.9), Pair(2, 3, 0.9)]
+    weak = [Pair(1, 2, 0.6), Pair(0, 2, 0.1), Pair(1, 3, 0.1), Pair(0, 3, 0.1)]
+    assert cluster(said(*[""] * 4), strong + weak, 0.5) == [[0, 1], [2, 3]]
+
+
+def test_who_says_nothing_does_not_bring_together_what_conflicts() -> None:
+    pairs = [Pair(0, 1, 0.95), Pair(1, 2, 0.9)]
+    assert cluster(said("red", "", "blue"), pairs, 0.5) == [[0, 1]]
+
+
+def test_the_best_pairs_hold_a_cluster_together() -> None:
+    pairs = [Pair(0, 1, 0.9), Pair(0, 2, 0.6), Pair(1, 2, 0.8), Pair(3, 4, 0.7)]
+    assert spanning(pairs) == [Pair(0, 1, 0.9), Pair(1, 2, 0.8), Pair(3, 4, 0.7)]
+
+
+@st.composite
+def collections(draw: st.DrawFn) -> tuple[list[str], list[Pair]]:
+    colors = draw(st.lists(st.sampled_from(["", "", "red", "blue"]), min_size=2, max_size=9))
+    possible = list(combinations(range(len(colors)), 2))
+    chosen = draw(st.lists(st.sampled_from(possible), unique=True))
+    scores = st.sampled_from([0.1, 0.4, 0.5, 0.7, 0.7, 0.95])
+    return colors, [Pair(*pair, draw(scores)) for pair in chosen]
+
+
+@given(collections(), st.randoms(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_clusters_are_apart_free_of_conflicts_connected_and_independent_of_order(
+    collection: tuple[list[str], list[Pair]], random: object, threshold: float
+) -> None:
+    colors, pairs = collection
+    clusters = cluster(said(*colors), pairs, threshold)
+    members = [row for rows in clusters for row in rows]
+    assert len(set(members)) == len(members)
+    for rows in clusters:
+        assert len({colors[row] for row in rows} - {""}) <= 1
+        inside = [pair for pair in pairs if {pair.left, pair.right} <= set(rows)]
+        assert len(spanning(inside)) == len(rows) - 1
+    random.shuffle(shuffled := list(pairs))  # type: ignore[attr-defined]
+    assert cluster(said(*colors), shuffled, threshold) == clusters
+
+
+# ---- the whole
+
+
+def test_capacities_sizes_and_colors_make_products(scorer: Scorer) -> None:
+    found = resolve(SHOP, scorer)
+    assert [list(members) for members in found.clusters] == PRODUCTS
+    assert [(d.left, d.right, d.band) for d in found.same] == [(*pair, "same") for pair in PRODUCTS]
+    assert found.same[3].evidence == (
+        "model nhx220; 64 gb; brand nuvia; words graphite, halo, nuvia, smartphone"
+    )
+
+
+@given(st.permutations(SHOP))
+@settings(max_examples=5)
+def test_the_order_of_the_listings_does_not_count(listings: list[Listing]) -> None:
+    assert resolve(listings, shipped_scorer()) == resolve(SHOP, shipped_scorer())
+
+
+def test_people_come_first(scorer: Scorer) -> None:
+    people = People(
+        same=frozenset({("phone-128-a", "phone-64-a")}), different=frozenset({("shoe-red-a", "shoe-red-b")})
+    )
+    clusters = [set(members) for members in resolve(SHOP, scorer, people=people).clusters]
+    assert any({"phone-128-a", "phone-64-a"} <= members for members in clusters)
+    assert not any({"shoe-red-a", "shoe-red-b"} <= members for members in clusters)
+
+
+def test_between_the_bands_a_person_is_asked(scorer: Scorer) -> None:
+    found = resolve(SHOP, scorer.with_bands(Bands(1.0, 0.1)))
+    assert not found.clusters
+    assert [(d.left, d.right) for d in found.ask if d.left[:5] == "phone"] and found.pairs["same"] == 0
+
+
+@pytest.mark.parametrize("listings", [[], [Listing("a", "x")], [Listing("a", "日本"), Listing("b", "...")]])
+def test_a_collection_with_nothing_to_match(listings: list[Listing], scorer: Scorer) -> None:
+    found = resolve(listings, scorer)
+    assert (found.same, found.ask, found.clusters) == ([], [], [])
