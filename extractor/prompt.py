@@ -23,7 +23,7 @@ from extractor.errors import ConfigError, PromptError
 from extractor.records import Message
 from extractor.schema import CategorySchema
 
-Task = Literal["route", "attributes", "repair"]
+Task = Literal["route", "attributes", "repair", "match"]
 Form = Literal["chat", "text"]
 
 # What the request_variables functions below supply; a template declares those it uses.
@@ -31,6 +31,7 @@ TASK_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "route": ("options", "text"),
     "attributes": ("category", "attributes", "text"),
     "repair": ("category", "attributes", "text", "previous", "error"),
+    "match": ("left", "right"),
 }
 # Between the names of a category path, for people and chat models.
 PATH_SEPARATOR = " > "
@@ -264,6 +265,11 @@ def repair_request_variables(
         "previous": previous,
         "error": error,
     }
+
+
+def match_request_variables(left: str, right: str) -> dict[str, str]:
+    """Variables of task match: the texts of two listings that may be the same product."""
+    return {"left": left, "right": right}
 
 
 def embedded_attributes_prompt(category: str, names: Sequence[str], text: str) -> str:

@@ -23,9 +23,10 @@ _NEEDED = {
     "route": ("options", "text"),
     "attributes": ("attributes", "text"),
     "repair": ("attributes", "text"),
+    "match": ("left", "right"),
 }
 # What differs between the listings of one category; the other variables are the category's.
-_OF_LISTING = frozenset({"options", "text", "previous", "error"})
+_OF_LISTING = frozenset({"options", "text", "previous", "error", "left", "right"})
 # Fixed words behind a variable up to this length are labels ("Listing:"), not instructions.
 _LABEL_CHARACTERS = 80
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")

@@ -16,6 +16,7 @@ from extractor.errors import ConfigError
 from extractor.prompt import (
     PromptTemplate,
     attributes_request_variables,
+    match_request_variables,
     render,
     repair_request_variables,
     route_request_variables,
@@ -128,6 +129,8 @@ def encoder(model: ModelInfo) -> Encode:
 
 def _variables(template: PromptTemplate, store: SchemaStore, asked: Listing) -> dict[str, str]:
     text, form = asked.product.text, template.form
+    if template.task == "match":
+        return match_request_variables(text, text)
     if template.task == "route":
         return route_request_variables([*asked.candidates, "unknown"], text, form)
     schema, path = store.for_category(asked.category), store.taxonomy[asked.category].path

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extractor.engines.scripted import ScriptedEngine
+from extractor.match.ask import by_model
 from extractor.match.block import candidates
 from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.features import feature_names, features
@@ -18,6 +20,7 @@ from extractor.match.score import Bands, Scorer, shipped_scorer
 from extractor.match.table import build_table
 from extractor.match.tokens import tokenize
 from extractor.match.veto import Spoken, claims, conflict
+from extractor.prompt import default_folder, load_prompt
 
 KEYS = frozenset({"has_color", "has_size"})
 
@@ -34,9 +37,9 @@ PHONES = (
 )
 PAINTS = (
     Listing("paint-1-a", "Bramwell Wall & Ceiling paint PW-510, 1 gal", brand="Bramwell"),
-    Listing("paint-1-b", "Bramwell PW510 wall and ceiling paint 1 gallon", brand="Bramwell"),
+    Listing("paint-1-b", "BRAMWELL wall & ceiling paint PW510 - 1 gallon", brand="Bramwell"),
     Listing("paint-5-a", "Bramwell Wall & Ceiling paint PW-510, 5 gal", brand="Bramwell"),
-    Listing("paint-5-b", "Bramwell PW510 wall and ceiling paint 5 gallons", brand="Bramwell"),
+    Listing("paint-5-b", "BRAMWELL wall & ceiling paint PW510 - 5 gallons", brand="Bramwell"),
 )
 SHOES = (
     colored("shoe-red-a", "Velora Swift 3 VS-3011 running shoes red", "red"),
@@ -44,6 +47,7 @@ SHOES = (
     colored("shoe-blue-a", "Velora Swift 3 VS-3011 running shoes blue", "blue"),
     colored("shoe-blue-b", "Velora Swift 3 running shoe VS3011, navy", "blue"),
 )
+UNLIKE = (Listing("a", "Velora Swift 3 red"), Listing("b", "Zapatilla Velora roja"))
 SHOP = (*PHONES, *PAINTS, *SHOES)
 PRODUCTS = [
     ["paint-1-a", "paint-1-b"],
@@ -253,6 +257,23 @@ def test_between_the_bands_a_person_is_asked(scorer: Scorer) -> None:
     found = resolve(SHOP, scorer.with_bands(Bands(1.0, 0.1)))
     assert not found.clusters
     assert [(d.left, d.right) for d in found.ask if d.left[:5] == "phone"] and found.pairs["same"] == 0
+
+
+def test_a_language_model_decides_the_middle_band(scorer: Scorer) -> None:
+    unsure = scorer.with_bands(Bands(0.9, 0.0))
+    engine = ScriptedEngine(['"yes"'])
+    decide = by_model(engine, load_prompt("match@v1", default_folder()))
+    found = resolve(UNLIKE, unsure, decide=decide)
+    assert [list(members) for members in found.clusters] == [["a", "b"]]
+    assert [request.id for request in engine.calls] == ["a b"]
+    assert "Velora Swift 3" in str(engine.calls[0].prompt)
+    assert [d.band for d in resolve(UNLIKE, unsure).ask] == ["ask"]
+
+
+@pytest.mark.parametrize(("text", "answer"), [('"yes"', True), ('"no"', False), ('"ye', None), ("[]", None)])
+def test_answers_of_a_language_model(text: str, answer: bool | None) -> None:
+    decide = by_model(ScriptedEngine([text]), load_prompt("match@v1", default_folder()))
+    assert decide([(PHONES[0], PHONES[1])]) == [answer]
 
 
 @pytest.mark.parametrize("listings", [[], [Listing("a", "x")], [Listing("a", "日本"), Listing("b", "...")]])

@@ -1,22 +1,27 @@
 """Fit the scorer that ships: `python eval/recipes/matcher.py DATA OUT`.
 
-Fitted on the train parts of the public matching sets and on neighboring offers of the products that are not held out
-(one tenth of these tunes the bands, the tenth of split.py is for measuring). Prints figures on the valid parts.
+Fitted on the train parts of the public matching sets, on neighboring offers of the products that are not held out (one
+tenth of these is looked at below, the tenth of split.py is for measuring), and on neighbors within single catalogues.
+Prints figures on the valid parts.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from random import Random
 
 import numpy as np
 
 from extractor.evaluation.clusters import b_cubed
+from extractor.gold import normalize_title, read_rows
 from extractor.match.block import candidates
 from extractor.match.clusters import Offers, read_offers
 from extractor.match.fit import Examples, examples_of, fit_scorer, tune_bands
+from extractor.match.listing import Listing
 from extractor.match.pairs import Pairs, read_pairs
 from extractor.match.resolve import resolve
+from extractor.match.reword import reword
 from extractor.match.score import Bands
 from extractor.match.table import build_table
 from extractor.split import held_out
@@ -28,15 +33,18 @@ SETS = (
 OFFERS = ("altosight", "alaska_cameras")
 # Pairs of offers that are learned from; so many pairs of a set weigh as much as theirs.
 PAIRS, NEIGHBORS, SEED = 20_000, 20, 1
+# Of each catalogue so many listings, and pairs of neighbors.
+CATALOGUE = 2500
 
 
 def main(data: Path, out: Path) -> None:
     train = [weighted(read_pairs(data / f"pairs/{name}_train.jsonl.gz")) for name in SETS]
     train += [weighted(neighbors(read_offers(data / f"offers/{name}.jsonl.gz", is_train))) for name in OFFERS]
+    train += [in_catalogue(path) for path in sorted((data / "catalogue").glob("*.jsonl.gz"))]
     valid = {name: examples_of(read_pairs(data / f"pairs/{name}_valid.jsonl.gz")) for name in SETS}
     tuning = {name: read_offers(data / f"offers/{name}.jsonl.gz", is_tuning) for name in OFFERS}
     together = Examples(*(join([getattr(v, f) for v in valid.values()]) for f in Examples._fields))
-    scorer = fit_scorer(train, together, [*SETS, *OFFERS], trees=300, leaves=31)
+    scorer = fit_scorer(train, together, [*SETS, *OFFERS], trees=250, leaves=31)
     print("bands", scorer.bands, flush=True)
     for name, examples in valid.items():
         probabilities = scorer.of_examples(examples.features, examples.words)
@@ -69,6 +77,30 @@ def neighbors(offers: Offers) -> Pairs:
     products = np.array(offers.products)
     left, right = left[chosen], right[chosen]
     return Pairs(offers.listings, left, right, (products[left] == products[right]).astype(np.int64), [])
+
+
+def in_catalogue(path: Path) -> Examples:
+    """Neighbors in one shop's catalogue are different products, unless one was made of the other in other words."""
+    chance = Random(SEED)
+    rows = [row for _, row in read_rows(path, ("title",)) if not held_out(row["id"])]
+    chosen = chance.sample(rows, min(CATALOGUE, len(rows)))
+    known = [
+        Listing(str(number), row["title"], row.get("description") or "", row.get("brand") or "")
+        for number, row in enumerate(chosen)
+    ]
+    listings = [*known, *(reword(one, chance) for one in chance.sample(known, len(known) // 5))]
+    left, right = candidates(build_table(listings), 5)
+    names = [listing.id.rstrip("'") for listing in listings]
+    titles = [normalize_title(listing.title) for listing in listings]
+    pairs = list(zip(left.tolist(), right.tolist(), strict=True))
+    # One title twice: who knows.
+    kept = [
+        (one, other) for one, other in pairs if titles[one] != titles[other] or names[one] == names[other]
+    ]
+    kept = chance.sample(kept, min(CATALOGUE, len(kept)))
+    labels = [int(names[one] == names[other]) for one, other in kept]
+    left, right = np.array(kept, dtype=np.int64).T
+    return examples_of(Pairs(listings, left, right, np.array(labels), []))
 
 
 def join(parts: list[object]) -> object:

@@ -20,6 +20,7 @@ from extractor.graph.nodes import KINDS, Node, Said
 from extractor.graph.statements import gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.match.ask import Decider
 from extractor.match.block import NEIGHBORS
 from extractor.match.listing import Listing
 from extractor.match.resolve import Decision, People, Resolution, resolve
@@ -75,6 +76,15 @@ WHERE source = 'person' AND predicate IN ('same_as', 'different_from') AND rank 
 
 
 @dataclass(frozen=True, slots=True)
+class AskedModel:
+    """A language model that decides the middle band."""
+
+    # Model and prompt with their hashes: part of what names the run.
+    name: str
+    decide: Decider
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
     """What a run of matching found and changed."""
 
@@ -83,7 +93,9 @@ class Matched:
     change: Change
 
 
-def match_graph(graph: DuckDBStore, scorer: Scorer, neighbors: int = NEIGHBORS) -> Matched:
+def match_graph(
+    graph: DuckDBStore, scorer: Scorer, neighbors: int = NEIGHBORS, model: AskedModel | None = None
+) -> Matched:
     """Match all listings of a graph, and make the graph say so in place of what earlier matching said.
 
     Matching again changes nothing.
@@ -91,14 +103,15 @@ def match_graph(graph: DuckDBStore, scorer: Scorer, neighbors: int = NEIGHBORS) 
     Raises:
         SinkError: The graph cannot be written.
     """
-    settings = {
-        "scorer": scorer.hash,
-        "neighbors": neighbors,
-        "same": scorer.bands.same,
-        "ask": scorer.bands.ask,
-    }
+    settings = {"scorer": scorer.hash, "neighbors": neighbors, "model": model.name if model else None}
     run_id = f"{_RUN}{content_hash(settings)[:12]}"
-    found = resolve(listings_of(graph), scorer, neighbors=neighbors, people=people_of(graph))
+    found = resolve(
+        listings_of(graph),
+        scorer,
+        neighbors=neighbors,
+        people=people_of(graph),
+        decide=model.decide if model else None,
+    )
     facts = gathered(_said(run_id, decision, scorer.hash) for decision in found.same)
     undone = [graph.undo(earlier) for earlier in _matchings(graph) if earlier != run_id]
     return Matched(run_id, found, sum(undone, graph.state(run_id, {"match": settings}, facts)))

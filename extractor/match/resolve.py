@@ -7,27 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from extractor.match.ask import Decider
 from extractor.match.block import NEIGHBORS, candidates
 from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.evidence import evidence
 from extractor.match.listing import Listing
-from extractor.match.score import Band, Bands, Scorer
+from extractor.match.score import Band, Scorer
 from extractor.match.table import build_table
 from extractor.match.veto import Claims, Spoken, claims, conflict, without
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
-
 # Probability of two listings with one GTIN, as nothing but a slip speaks against it.
 _SAME_GTIN = 0.99
-# Pairs less likely than this say nothing to clustering.
-_NEGLIGIBLE = 0.01
+# Neighbors are the likeliest pairs: a cluster that they made is looked at again, by so many pairs of each listing
+# that are no neighbors, and made again by all of them; so many times at most.
+_CHECKED, _ROUNDS = 6, 2
+# A language model is asked about so many pairs; what its answers are worth beside the scorer's.
+_MOST_ASKED = 2000
+_YES, _NO = 0.9, 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,12 @@ NOBODY = People()
 
 
 def resolve(
-    listings: Sequence[Listing], scorer: Scorer, *, neighbors: int = NEIGHBORS, people: People = NOBODY
+    listings: Sequence[Listing],
+    scorer: Scorer,
+    *,
+    neighbors: int = NEIGHBORS,
+    people: People = NOBODY,
+    decide: Decider | None = None,
 ) -> Resolution:
     """Find the listings that are the same product.
 
@@ -78,64 +80,121 @@ def resolve(
         listings: The collection; ids are unique.
         scorer: Its bands decide.
         neighbors: With so many others each listing is compared, the likeliest ones.
-        people: They outrank scorer and vetoes.
+        people: They outrank scorer, vetoes and `decide`.
+        decide: Asked about the middle band; None: it stays open.
     """
-    known = sorted(listings, key=lambda listing: listing.id)
-    rows = {listing.id: row for row, listing in enumerate(known)}
-    same, different = (_rows(pairs, rows) for pairs in (people.same, people.different))
-    said = _heard([claims(listing) for listing in known], same, different)
-    table = build_table(known)
-    left, right = _joined(candidates(table, neighbors), [*same, *different], len(known))
-    probabilities = scorer.probabilities(table, left, right)
-    scored = _ruled(_pairs(left, right, probabilities), known, set(same))
-    clusters = cluster([Spoken(each) for each in said], _likely(scored), scorer.bands.same)
-    return _resolution(known, said, scored, clusters, scorer.bands)
+    collection = _Collection(listings, scorer, people)
+    pairs = collection.neighbors(neighbors)
+    clusters = collection.cluster(pairs)
+    for _ in range(_ROUNDS):
+        if not (unseen := _unseen(clusters, {(pair.left, pair.right) for pair in pairs})):
+            break
+        pairs += collection.judge(unseen)
+        clusters = collection.cluster(pairs)
+    if decide:
+        pairs = collection.asked(pairs, clusters, decide)
+        clusters = collection.cluster(pairs)
+    return collection.resolution(pairs, clusters)
 
 
-def _ruled(pairs: Iterable[Pair], listings: Sequence[Listing], same: set[tuple[int, int]]) -> list[Pair]:
-    """What is certain whatever the scorer says: a person's word, and one GTIN for both."""
-    return [pair._replace(score=_certain(pair, listings, same)) for pair in pairs]
+class _Collection:
+    """Listings by row number, in the order of their ids, with what they and people say."""
+
+    def __init__(self, listings: Sequence[Listing], scorer: Scorer, people: People) -> None:
+        self._listings = sorted(listings, key=lambda listing: listing.id)
+        self._scorer = scorer
+        rows = {listing.id: row for row, listing in enumerate(self._listings)}
+        self._same, self._different = (_rows(pairs, rows) for pairs in (people.same, people.different))
+        self._said = _heard([claims(listing) for listing in self._listings], self._same, self._different)
+        self._table = build_table(self._listings)
+
+    def neighbors(self, count: int) -> list[Pair]:
+        """The pairs worth comparing, and those that people spoke of."""
+        left, right = candidates(self._table, count)
+        return self.judge({*zip(left.tolist(), right.tolist(), strict=True), *self._same, *self._different})
+
+    def judge(self, pairs: Iterable[tuple[int, int]]) -> list[Pair]:
+        """Score pairs; what is certain, a person's word or one GTIN for both, counts whatever the scorer says."""
+        import numpy as np
+
+        left, right = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+        scores = self._scorer.probabilities(self._table, left, right)
+        same = set(self._same)
+        found = map(Pair, left.tolist(), right.tolist(), scores.tolist())
+        return [pair._replace(score=max(pair.score, self._certainty(pair, same))) for pair in found]
+
+    def cluster(self, pairs: Iterable[Pair]) -> list[list[int]]:
+        return cluster([Spoken(each) for each in self._said], pairs, self._scorer.bands.same)
+
+    def asked(self, pairs: Sequence[Pair], clusters: Sequence[Sequence[int]], decide: Decider) -> list[Pair]:
+        """The pairs with the answers to the likeliest of the middle band for their scores."""
+        open_ = self._open(_apart(pairs, clusters))[:_MOST_ASKED]
+        answers = decide([(self._listings[pair.left], self._listings[pair.right]) for pair in open_])
+        scores = {
+            (pair.left, pair.right): _YES if answer else _NO
+            for pair, answer in zip(open_, answers, strict=True)
+            if answer is not None
+        }
+        return [pair._replace(score=scores.get((pair.left, pair.right), pair.score)) for pair in pairs]
+
+    def resolution(self, pairs: Sequence[Pair], clusters: Sequence[Sequence[int]]) -> Resolution:
+        apart = _apart(pairs, clusters)
+        separate = set(apart)
+        together = [pair for pair in pairs if pair not in separate]
+        open_ = self._open(apart)
+        return Resolution(
+            same=[self._decision(pair, "same") for pair in spanning(together)],
+            ask=[self._decision(pair, "ask") for pair in open_],
+            clusters=[[self._listings[row].id for row in members] for members in clusters],
+            pairs={
+                "same": len(together),
+                "ask": len(open_),
+                "different": len(apart) - len(open_),
+                "vetoed": sum(self._is_vetoed(pair) for pair in apart),
+            },
+        )
+
+    def _certainty(self, pair: Pair, same: set[tuple[int, int]]) -> float:
+        if (pair.left, pair.right) in same:
+            return 1.0
+        left, right = self._listings[pair.left], self._listings[pair.right]
+        return _SAME_GTIN if left.gtins & right.gtins else 0.0
+
+    def _open(self, apart: Iterable[Pair]) -> list[Pair]:
+        """The middle band, likeliest first."""
+        asked = [p for p in apart if p.score >= self._scorer.bands.ask and not self._is_vetoed(p)]
+        return sorted(asked, key=lambda pair: (-pair.score, pair.left, pair.right))
+
+    def _is_vetoed(self, pair: Pair) -> bool:
+        return conflict(self._said[pair.left], self._said[pair.right]) is not None
+
+    def _decision(self, pair: Pair, band: Band) -> Decision:
+        left, right = self._listings[pair.left], self._listings[pair.right]
+        return Decision(left.id, right.id, band, round(pair.score, 4), evidence(left, right))
 
 
-def _certain(pair: Pair, listings: Sequence[Listing], same: set[tuple[int, int]]) -> float:
-    if (pair.left, pair.right) in same:
-        return 1.0
-    shared = listings[pair.left].gtins & listings[pair.right].gtins
-    return max(pair.score, _SAME_GTIN) if shared else pair.score
-
-
-def _resolution(
-    listings: Sequence[Listing],
-    said: Sequence[Claims],
-    pairs: Sequence[Pair],
-    clusters: Sequence[Sequence[int]],
-    bands: Bands,
-) -> Resolution:
+def _apart(pairs: Iterable[Pair], clusters: Sequence[Sequence[int]]) -> list[Pair]:
+    """Pairs whose listings are not in one cluster."""
     group = {row: number for number, members in enumerate(clusters) for row in members}
-    together = [pair for pair in pairs if group.get(pair.left, -1) == group.get(pair.right, -2)]
-    apart = [pair for pair in pairs if group.get(pair.left, -1) != group.get(pair.right, -2)]
-    allowed = [pair for pair in apart if not conflict(said[pair.left], said[pair.right])]
-    open_ = [pair for pair in allowed if pair.score >= bands.ask]
+    return [pair for pair in pairs if group.get(pair.left, -1) != group.get(pair.right, -2)]
 
-    def decisions(chosen: Iterable[Pair], band: Band) -> list[Decision]:
-        return [_decision(pair, listings, band) for pair in chosen]
 
-    return Resolution(
-        same=decisions(spanning(together), "same"),
-        ask=decisions(sorted(open_, key=lambda pair: (-pair.score, pair.left, pair.right)), "ask"),
-        clusters=[[listings[row].id for row in members] for members in clusters],
-        pairs={
-            "same": len(together),
-            "ask": len(open_),
-            "different": len(apart) - len(open_),
-            "vetoed": len(apart) - len(allowed),
-        },
+def _unseen(clusters: Sequence[Sequence[int]], seen: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs within clusters that nobody compared yet: of each listing with some others, spread over its cluster."""
+    return sorted(
+        {
+            (min(pair), max(pair))
+            for members in clusters
+            for place, row in enumerate(members)
+            for other in _spread(place, members)
+            if (pair := (row, other)) and (min(pair), max(pair)) not in seen
+        }
     )
 
 
-def _decision(pair: Pair, listings: Sequence[Listing], band: Band) -> Decision:
-    left, right = listings[pair.left], listings[pair.right]
-    return Decision(left.id, right.id, band, round(pair.score, 4), evidence(left, right))
+def _spread(place: int, members: Sequence[int]) -> Iterator[int]:
+    steps = min(_CHECKED, len(members) - 1)
+    return (members[(place + 1 + step * (len(members) - 1) // steps) % len(members)] for step in range(steps))
 
 
 def _rows(pairs: Iterable[tuple[str, str]], rows: Mapping[str, int]) -> list[tuple[int, int]]:
@@ -155,20 +214,3 @@ def _heard(
         said[one] = {**said[one], name: frozenset({"one"})}
         said[other] = {**said[other], name: frozenset({"other"})}
     return said
-
-
-def _joined(found: tuple[Ints, Ints], pairs: Sequence[tuple[int, int]], size: int) -> tuple[Ints, Ints]:
-    """Candidates and the pairs that people spoke of."""
-    import numpy as np
-
-    more = np.array([one * size + other for one, other in pairs], dtype=np.int64)
-    keys = np.union1d(found[0] * size + found[1], more)
-    return keys // max(size, 1), keys % max(size, 1)
-
-
-def _pairs(left: Ints, right: Ints, probabilities: Floats) -> Iterator[Pair]:
-    return map(Pair, left.tolist(), right.tolist(), probabilities.tolist())
-
-
-def _likely(pairs: Iterable[Pair]) -> list[Pair]:
-    return [pair for pair in pairs if pair.score >= _NEGLIGIBLE]

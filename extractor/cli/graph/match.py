@@ -5,6 +5,8 @@ In: command lines. Out: counts on stdout; the pairs to ask about, or a scorer, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,10 @@ import typer
 from extractor.cli.graph.shared import GraphOption, JsonOption, app, say, say_json
 
 if TYPE_CHECKING:
-    from extractor.graph.match import Matched
+    from extractor.graph.match import AskedModel, Matched
+
+# What a language model is asked with.
+_PROMPT = "match@v1"
 
 
 @app.command()
@@ -26,6 +31,14 @@ def match(
     neighbors: Annotated[
         int, typer.Option(min=1, max=1000, help="With so many others each listing is compared.")
     ] = 10,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Language model (folder or id) that decides what the scorer cannot tell."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Of --model: auto, vllm, server, transformers or scripted.")
+    ] = "auto",
+    base_url: Annotated[str | None, typer.Option(help="Of --model: endpoint of engine server.")] = None,
     ask_out: Annotated[
         Path | None, typer.Option(help="Write the pairs that nobody can tell, for a person (JSONL).")
     ] = None,
@@ -48,8 +61,8 @@ def match(
     if ask_out and not ask_out.absolute().parent.is_dir():
         raise ConfigError(f"{ask_out}: its folder is not there; make it, or give another --ask-out")
     fitted = Scorer.load(scorer) if scorer else shipped_scorer()
-    with DuckDBStore(graph) as store:
-        matched = match_graph(store, fitted, neighbors)
+    with DuckDBStore(graph) as store, _asked_model(engine, model, base_url) as asked:
+        matched = match_graph(store, fitted, neighbors, asked)
     if ask_out:
         _write_asked(matched, ask_out)
     if as_json:
@@ -85,6 +98,23 @@ def match_fit(
         return say_json({"out": str(out), "train": fitted.train, "valid": fitted.valid, **fitted.figures})
     figures = ", ".join(f"{name} {value}" for name, value in fitted.figures.items())
     say(f"{out}: fitted on {fitted.train:,} pairs; on {fitted.valid:,} others: {figures}")
+
+
+@contextmanager
+def _asked_model(name: str, model: str | None, base_url: str | None) -> Iterator[AskedModel | None]:
+    """The engine, where one is wanted; closed at the end."""
+    from extractor.engines import open_engine
+    from extractor.graph.match import AskedModel
+    from extractor.match.ask import by_model
+    from extractor.prompt import default_folder, load_prompt
+
+    if model is None and base_url is None:
+        yield None
+        return
+    template = load_prompt(_PROMPT, default_folder())
+    with closing(open_engine(name, model=model, base_url=base_url)) as engine:
+        info = engine.model
+        yield AskedModel(f"{info.id} {info.hash} {template.id} {template.hash}", by_model(engine, template))
 
 
 def summary(matched: Matched) -> dict[str, Any]:
