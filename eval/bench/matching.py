@@ -1,7 +1,8 @@
 """Time and memory of matching, in one process, on real listings of which some come twice in other words.
 
 Listings are drawn from the shops' catalogues of the data folder; four of ten are another one reworded
-(extractor/match/reword.py). Prints a JSON line: seconds of all, peak resident memory, pairs by band,
+(extractor/match/reword.py). Prints a JSON line: seconds of all (CPU seconds hold
+on a busy machine), peak resident memory, pairs by band,
 and of the reworded pairs how many came together.
 
     python eval/bench/matching.py DATA             # 100,000 listings
@@ -33,9 +34,9 @@ def main() -> None:
     parser.add_argument("size", type=int, nargs="?", default=SIZE, help="listings")
     options = parser.parse_args()
     listings = collection(options.data, options.size)
-    scorer, started = shipped_scorer(), time.perf_counter()
+    scorer, started, of_cpu = shipped_scorer(), time.perf_counter(), time.process_time()
     found = resolve(listings, scorer)
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - of_cpu
     cluster_of = {name: number for number, members in enumerate(found.clusters) for name in members}
     twins = [listing.id for listing in listings if listing.id.endswith("'")]
     together = [
@@ -44,6 +45,7 @@ def main() -> None:
     figures = {
         "listings": len(listings),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "pairs": dict(found.pairs),
         "clusters": len(found.clusters),

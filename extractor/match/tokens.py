@@ -51,8 +51,8 @@ _PACK_OF = re.compile(r"\b(?:pack|set|box|case|lot) of (\d{1,4})\b")
 _WORD = re.compile(r"[^\W_]+")
 _CODE = re.compile(r"[^\W_]+(?:[-./][^\W_]+)*")
 _NOT_WORD = re.compile(r"[\W_]+")
+_DIGIT = re.compile(r"\d")
 _SHORTEST_CODE, _SHORTEST_NUMBER = 4, 5
-_LONGEST_TITLE = 400
 COLORS: dict[str, str] = {
     shade: base
     for base, shades in {
@@ -119,6 +119,8 @@ def tokenize(text: str) -> Tokens:
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Lower case without accents, each run of white space one space."""
+    if text.isascii():  # has no accents: most titles are spared a look at every character
+        return " ".join(text.lower().split())
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
 
@@ -129,11 +131,12 @@ def squeeze(text: str) -> str:
 
 
 def _code(word: str) -> str:
+    if word.isalpha():  # most words
+        return ""
     code = _NOT_WORD.sub("", word)
-    digits = sum(c.isdigit() for c in code)
-    if digits == len(code):
-        return code if digits >= _SHORTEST_NUMBER else ""
-    return code if digits and len(code) >= _SHORTEST_CODE else ""
+    if code.isdigit():
+        return code if len(code) >= _SHORTEST_NUMBER else ""
+    return code if len(code) >= _SHORTEST_CODE and _DIGIT.search(code) else ""
 
 
 def _number(digits: str, factor: float) -> str:
