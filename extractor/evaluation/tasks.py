@@ -19,10 +19,10 @@ from extractor.journal.files import to_line, write_json
 
 # Name -> module and function; imported when asked for.
 _TASKS = {
-    "pairs": ("extractor.evaluation.pairs", "measure"),
-    "clusters": ("extractor.evaluation.clusters", "measure"),
     "brand-links": ("extractor.evaluation.brand_links", "measure"),
     "normalization": ("extractor.evaluation.normalization", "measure"),
+    "pairs": ("extractor.evaluation.pairs", "measure"),
+    "clusters": ("extractor.evaluation.clusters", "measure"),
 }
 SCORES, MISTAKES = "scores.json", "mistakes.jsonl"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-NEIGHBORS = 10
+NEIGHBORS = 20
 # Tokens by which a listing looks for its neighbors: its rarest ones, and of those that more listings have only so many.
 _ASKED, _USUAL, _ASKED_AT_LEAST = 10, 5000, 4
 _ROWS = 512

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from extractor.cli.graph.shared import GraphOption, JsonOption, app, say, say_json
+from extractor.match.block import NEIGHBORS
 
 if TYPE_CHECKING:
     from extractor.graph.match import AskedModel, Matched
@@ -30,7 +31,7 @@ def match(
     ] = None,
     neighbors: Annotated[
         int, typer.Option(min=1, max=1000, help="With so many others each listing is compared.")
-    ] = 10,
+    ] = NEIGHBORS,
     model: Annotated[
         str | None,
         typer.Option(help="Language model (folder or id) that decides what the scorer cannot tell."),
@@ -104,11 +105,14 @@ def match_fit(
 def _asked_model(name: str, model: str | None, base_url: str | None) -> Iterator[AskedModel | None]:
     """The engine, where one is wanted; closed at the end."""
     from extractor.engines import open_engine
+    from extractor.errors import ConfigError
     from extractor.graph.match import AskedModel
     from extractor.match.ask import by_model
     from extractor.prompt import default_folder, load_prompt
 
     if model is None and base_url is None:
+        if name != "auto":
+            raise ConfigError(f"engine {name}: no model to ask; give --model or --base-url as well")
         yield None
         return
     template = load_prompt(_PROMPT, default_folder())
