@@ -119,7 +119,8 @@ def test_every_task_has_a_prompt_for_any_model_and_one_for_the_embedded_model() 
 def test_prompt_ends_with_the_listing(prompt_id: str) -> None:
     """What listings share comes first, so that an engine can keep it."""
     template = load_prompt(prompt_id, PROMPTS)
-    assert template.user.endswith("{{text}}" if template.form == "chat" else "{{text}}<|json|>")
+    last = "{{right}}" if template.task == "match" else "{{text}}"
+    assert template.user.endswith(last if template.form == "chat" else f"{last}<|json|>")
     assert "{{" not in template.system
 
 
