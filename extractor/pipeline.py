@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from extractor import __version__
 from extractor.ask import Limits, Question, ask, word_end
 from extractor.calibrate import UNCALIBRATED, Calibration, calibrate
-from extractor.constraint import compile_choice
+from extractor.categorize import categorize
 from extractor.engines import Engine, ModelInfo
 from extractor.errors import ConfigError
 from extractor.ground import drop_duplicates, ground, place
@@ -27,7 +27,6 @@ from extractor.prompt import (
     PromptTemplate,
     render,
     repair_request_variables,
-    route_request_variables,
 )
 from extractor.propose import Ask, Proposer
 from extractor.records import (
@@ -45,25 +44,23 @@ from extractor.records import (
     Unreadable,
     Usage,
 )
-from extractor.route import Candidate, chosen, decide, options
+from extractor.route import Candidate, Routing
 from extractor.schema import CategorySchema
 from extractor.suit import suit
-from extractor.validate import Validated, needs_repair, parse_choice, validate
+from extractor.validate import Validated, needs_repair, validate
 from extractor.vote import Vote, count, orders
 
 if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
 
-# Characters of the text that a category choice is made from.
-ROUTE_CHARACTERS = 400
 # Characters of the text that the proposer reads: a hundred times what most listings have.
 PROPOSE_CHARACTERS = 20_000
 
 
 class Router(Protocol):
-    """What proposes categories: route.Router, or an evaluation that knows them."""
+    """What finds categories: route.CategoryRouter, or an evaluation that knows them."""
 
-    def candidates(self, product: Product) -> list[Candidate]: ...
+    def route(self, products: Sequence[Product]) -> list[Routing]: ...
 
 
 class Schemas(Protocol):
@@ -118,30 +115,22 @@ class Extractor:
         ]
 
     def _route(self, drafts: Sequence[_Draft]) -> None:
-        """Category by words alone where they are clear, else by the model's choice among the candidates."""
-        open_drafts: list[tuple[_Draft, list[Candidate]]] = []
-        for draft in drafts:
-            candidates = self.router.candidates(draft.product)
-            choice = decide(candidates)
-            draft.category = choice or UNKNOWN_CATEGORY
-            if choice is None:
-                open_drafts.append((draft, candidates))
-        requests = [self._route_request(draft.product, candidates) for draft, candidates in open_drafts]
-        for (draft, candidates), completion in zip(open_drafts, self.engine.generate(requests), strict=True):
-            draft.usage += completion.usage
-            answer = parse_choice(completion)
-            draft.category = chosen(candidates, *answer) if answer else UNKNOWN_CATEGORY
+        """The router's choice, and the model's among its candidates where the router makes none."""
+        open_drafts: list[tuple[_Draft, Sequence[Candidate]]] = []
+        routings = self.router.route([draft.product for draft in drafts])
+        for draft, routing in zip(drafts, routings, strict=True):
+            draft.category, draft.also = routing.choice or UNKNOWN_CATEGORY, routing.also
+            if routing.choice is None:
+                open_drafts.append((draft, routing.candidates))
+        asked = [(draft.product, candidates) for draft, candidates in open_drafts]
+        answers = categorize(asked, self.engine, self.prompts["route"])
+        for (draft, _), answer in zip(open_drafts, answers, strict=True):
+            draft.category, draft.usage = answer.choice, draft.usage + answer.usage
         for draft in drafts:
             draft.schema = self._schema_of(draft.category)
 
     def _schema_of(self, category: CategoryChoice) -> CategorySchema:
         return self.store.by_id(self.schema_id) if self.schema_id else self.store.for_category(category.id)
-
-    def _route_request(self, product: Product, candidates: Sequence[Candidate]) -> Request:
-        offered = [*options(candidates), UNKNOWN_CATEGORY.id]
-        template = self.prompts["route"]
-        variables = route_request_variables(offered, product.text[:ROUTE_CHARACTERS], template.form)
-        return Request(product.id, render(template, variables), compile_choice(offered))
 
     def _propose(self, drafts: Sequence[_Draft]) -> None:
         """Settle what the policy lets the proposer settle."""
@@ -214,6 +203,7 @@ class Extractor:
             title=product.title,
             description=product.description,
             category=draft.category,
+            also=draft.also,
             values=self._values(draft),
             rejections=tuple(draft.rejections),
             feed=_feed(product),
@@ -290,6 +280,8 @@ class _Draft:
 
     product: Product
     category: CategoryChoice = UNKNOWN_CATEGORY
+    # Categories of the other parts of a bundle.
+    also: tuple[CategoryChoice, ...] = ()
     schema: CategorySchema = field(init=False)
     # What the proposer settled; None: nothing was proposed.
     decision: Decision | None = None

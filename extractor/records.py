@@ -283,6 +283,8 @@ class Outcome:
     title: str
     description: str
     category: CategoryChoice
+    # Categories of the other parts, where the product is a bundle.
+    also: tuple[CategoryChoice, ...] = ()
     values: tuple[AttributeValue, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     # Brand, seller attributes and facts as the feed states them.
@@ -299,6 +301,7 @@ class Outcome:
         return {
             **_row(self),
             "category": _category_row(self.category),
+            "also": [_category_row(category) for category in self.also],
             "values": [_value_row(value) for value in self.values],
             "rejections": [{**_row(r), "reason": str(r.reason)} for r in self.rejections],
             "usage": {**_row(self.usage), "latency_s": round(self.usage.latency_s, 6)},
@@ -308,14 +311,14 @@ class Outcome:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:
         """Inverse of `to_json`; raises KeyError or TypeError when the line is no Outcome."""
-        category = line["category"]
         return cls(
             product_id=line["product_id"],
             content_hash=line["content_hash"],
             where=line["where"],
             title=line["title"],
             description=line["description"],
-            category=CategoryChoice(category["id"], tuple(category["path"]), category["confidence"]),
+            category=_category(line["category"]),
+            also=tuple(map(_category, line.get("also", ()))),
             values=tuple(
                 AttributeValue(**{**row, "span": Span(*row["span"]) if row["span"] else None})
                 for row in line["values"]
@@ -371,6 +374,10 @@ class Statement:
 
 def _category_row(category: CategoryChoice) -> dict[str, Any]:
     return {**_row(category), "path": list(category.path), "confidence": round(category.confidence, 4)}
+
+
+def _category(row: Mapping[str, Any]) -> CategoryChoice:
+    return CategoryChoice(row["id"], tuple(row["path"]), row["confidence"])
 
 
 def _value_row(value: AttributeValue) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from extractor.prompt import default_folder as prompts_folder
 from extractor.propose import Proposer, open_proposer, proposer_folder
 from extractor.read import check_feeds, read_feeds
 from extractor.records import Outcome, Policy, Product, Unreadable
-from extractor.route import Router
-from extractor.schema import SchemaStore, Taxonomy, load_taxonomy
+from extractor.route import CategoryRouter, find_router
+from extractor.schema import SchemaStore
 from extractor.schema import default_folder as schemas_folder
 from extractor.versions import versions
 
@@ -69,7 +69,7 @@ def run(
         pool = files.demonstrations
         identity = {
             **config.identity(),
-            "taxonomy": files.taxonomy.hash,
+            "router": files.router.hash,
             "prompts": hashes,
             "demonstrations": pool.identity(extractor.shots) if pool else None,
             "policy": extractor.policy,
@@ -107,7 +107,7 @@ class Files:
     """What an extractor reads from schemas/, or from the files that the settings name."""
 
     store: SchemaStore
-    taxonomy: Taxonomy
+    router: CategoryRouter
     units: Units
     demonstrations: Demonstrations | None = None
 
@@ -122,15 +122,20 @@ def check(config: RunConfig) -> Files:
 
 def load_files(config: ExtractorConfig) -> Files:
     """Read what the settings name; ExtractorError says what of it is wrong, or not there."""
-    store = SchemaStore(schemas_folder())
-    taxonomy = load_taxonomy(config.taxonomy) if config.taxonomy else store.taxonomy
+    store = SchemaStore(_schemas_of(config.taxonomy))
+    router = find_router(config.taxonomy) if config.taxonomy else CategoryRouter.of_names(store.taxonomy)
     if config.schema_id != "auto":
         store.by_id(config.schema_id)
     if config.prompt:
         template = load_prompt(config.prompt, prompts_folder())
         attributes_prompt(template.id)
         _shots(config, template)
-    return Files(store, taxonomy, load_units(schemas_folder()), _demonstrations(config))
+    return Files(store, router, load_units(schemas_folder()), _demonstrations(config))
+
+
+def _schemas_of(taxonomy: Path | None) -> Path:
+    """The folder with the schemas of a taxonomy: its own, where `extractor schemas derive` made it."""
+    return taxonomy if taxonomy and (taxonomy / "base.json").is_file() else schemas_folder()
 
 
 def _demonstrations(config: ExtractorConfig) -> Demonstrations | None:
@@ -203,7 +208,7 @@ def assemble(config: ExtractorConfig, files: Files, engine: Engine) -> Extractor
     return Extractor(
         engine=engine,
         store=files.store,
-        router=Router(files.taxonomy),
+        router=files.router,
         units=files.units,
         prompts=prompts,
         schema_id=None if config.schema_id == "auto" else config.schema_id,

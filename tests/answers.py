@@ -10,7 +10,7 @@ from extractor.engines.scripted import Answer, ScriptedEngine
 from extractor.normalize import load_units
 from extractor.pipeline import Extractor, prompt_ids
 from extractor.records import Message, Request
-from extractor.route import Router
+from extractor.route import CategoryRouter
 from extractor.run import load_prompts
 from extractor.schema import SchemaStore
 
@@ -69,7 +69,7 @@ def shipped_extractor(engine: Engine, store: SchemaStore, **settings: Any) -> Ex
     return Extractor(
         engine=engine,
         store=store,
-        router=Router(store.taxonomy),
+        router=CategoryRouter.of_names(store.taxonomy),
         units=load_units(store.folder),
         prompts=load_prompts(prompt_ids(engine, None), engine.model),
         **settings,

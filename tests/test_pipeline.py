@@ -32,20 +32,20 @@ from extractor.records import (
     Unreadable,
     Usage,
 )
-from extractor.route import Router, decide
+from extractor.route import CategoryRouter
 from extractor.schema import SchemaStore, default_folder
 from extractor.suit import TITLE_CONFIDENCE
 
 TEE = Product("tee", "Kestrel Bay Men's T-Shirt, Heather Grey, Large", where="feed.jsonl:1")
 TV = Product("tv", "Sony BRAVIA TV", "A 65 inch screen. Half off.", where="feed.jsonl:2")
-# A word of two categories and nothing that tells which of them it is.
-UNCLEAR = Product("lamp", "Lamp mug")
+# Words of several categories and nothing that tells which of them it is.
+UNCLEAR = Product("lamp", "Clock mug lamp towel")
 
 
 @cache
-def shipped() -> tuple[SchemaStore, Router]:
+def shipped() -> tuple[SchemaStore, CategoryRouter]:
     store = SchemaStore(default_folder())
-    return store, Router(store.taxonomy)
+    return store, CategoryRouter.of_names(store.taxonomy)
 
 
 def extractor(engine: ScriptedEngine, *, schema_id: str | None = None) -> Extractor:
@@ -249,7 +249,7 @@ def test_a_title_that_fits_without_its_description_is_read() -> None:
     title = "Sony TV " + "with everything " * 300 + "on it"
     alone = answering({})
     extract(alone, Product("tv", title))
-    [request] = alone.calls
+    request = alone.calls[-1]
     tight = alone.count_tokens(request.prompt) + request.constraint.max_tokens
     [outcome] = extract(
         answering({"tv": '{"brand":"Sony"}'}, context_tokens=tight), Product("tv", title, "a " * 99)
@@ -269,7 +269,8 @@ def test_the_model_is_not_asked_where_words_are_clear() -> None:
 
 
 def test_the_model_chooses_among_the_candidates() -> None:
-    assert decide(shipped()[1].candidates(UNCLEAR)) is None
+    [routing] = shipped()[1].route([UNCLEAR])
+    assert routing.choice is None
     engine = answering({}, categories={"lamp": '"Cups & mugs"'})
     [outcome] = extract(engine, UNCLEAR)
     assert tasks_of(engine) == [("route", "lamp"), ("attributes", "lamp")]

@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from schema_folder import COLOR, FEATURES, NODES, SLEEVE, only, schema_file, write_folder
+from schema_folder import COLOR, FEATURES, SLEEVE, only, schema_file, write_folder
 
 from extractor.errors import SchemaError
 from extractor.schema import (
     Attribute,
-    CategoryNode,
     SchemaStore,
-    Taxonomy,
-    load_taxonomy,
     schema_from_names,
 )
 
@@ -356,68 +353,3 @@ def test_schema_from_names_refuses_a_name_twice() -> None:
 )
 def test_schema_from_names_is_valid_json_schema(names: list[str]) -> None:
     Draft202012Validator.check_schema(schema_from_names("suite", names).json_schema)
-
-
-# -- taxonomy ------------------------------------------------------------------------------------------------
-
-
-def write_taxonomy(folder: Path, *lines: Any) -> Path:
-    path = folder / "taxonomy.jsonl"
-    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
-    return path
-
-
-def test_taxonomy_is_a_tree(tmp_path: Path) -> None:
-    taxonomy = load_taxonomy(write_taxonomy(tmp_path, *NODES))
-    assert taxonomy["clothing.tops.t_shirts"] == CategoryNode(
-        "clothing.tops.t_shirts", ("Clothing", "Tops", "T-shirts"), "clothing.tops", ("tee",)
-    )
-    assert [leaf.id for leaf in taxonomy.leaves] == ["clothing.tops.t_shirts", "clothing.hats"]
-    assert taxonomy.children("clothing") == ("clothing.tops", "clothing.hats")
-    assert taxonomy.children(None) == ("clothing",)
-    assert taxonomy.children("clothing.hats") == ()
-    assert taxonomy.lineage("clothing.tops") == ("clothing", "clothing.tops")
-    assert taxonomy.lineage("unknown") == ()
-    assert len(taxonomy) == 4
-    assert "clothing" in taxonomy
-    assert "unknown" not in taxonomy
-    assert taxonomy.hash == Taxonomy(taxonomy.nodes).hash
-
-
-TOP = NODES[0]
-REFUSED_LINES: list[tuple[list[Any], int, str]] = [
-    ([{"id": "a"}], 1, "has no path"),
-    ([TOP | {"name": "x"}], 1, "unknown keyword 'name'"),
-    ([TOP | {"id": "../a"}], 1, "id: "),
-    ([TOP | {"id": "a/b"}], 1, "id: "),
-    ([TOP | {"path": []}], 1, "path: "),
-    ([TOP | {"path": [" "]}], 1, "path.0: "),
-    ([TOP, "{"], 2, "correct the JSON"),
-    ([TOP, "", TOP], 3, "this id is already taken"),
-    ([TOP | {"id": "unknown"}], 1, "this id has another meaning"),
-    ([TOP | {"id": "base"}], 1, "this id has another meaning"),
-    ([TOP | {"parent": "top"}], 1, "no category 'top' stands above it"),
-    ([TOP | {"parent": "clothing"}], 1, "no category 'clothing' stands above it"),
-    ([TOP, {"id": "b", "path": ["B", "C"], "parent": "clothing"}], 2, "its path is not the parent's path"),
-    ([TOP | {"path": ["A", "B"]}], 1, "its path is not the parent's path"),
-    ([TOP | {"synonyms": ["Tee"]}], 1, "synonyms are lower-case"),
-]
-
-
-@pytest.mark.parametrize(("lines", "number", "message"), REFUSED_LINES, ids=[row[2] for row in REFUSED_LINES])
-def test_bad_taxonomy_is_refused_in_one_line(
-    tmp_path: Path, lines: list[Any], number: int, message: str
-) -> None:
-    path = write_taxonomy(tmp_path, *lines)
-    with pytest.raises(SchemaError) as caught:
-        load_taxonomy(path)
-    assert str(caught.value).startswith(f"{path}:{number}: ")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_empty_or_missing_taxonomy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match="holds no category"):
-        load_taxonomy(write_taxonomy(tmp_path))
-    with pytest.raises(SchemaError, match="no such file"):
-        load_taxonomy(tmp_path / "none.jsonl")

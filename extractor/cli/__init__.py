@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from extractor import __version__
-from extractor.cli import evaluation, gate, graph, models, prompts, run, schemas
+from extractor.cli import evaluation, gate, graph, models, prompts, route, run, schemas
 
 
 class Commands(TyperGroup):
@@ -58,3 +58,4 @@ app.add_typer(evaluation.app, name="eval")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(graph.app, name="graph")
+app.add_typer(route.app, name="route")

@@ -40,7 +40,9 @@ def run(
         Path | None, typer.Option(help="Registry of brands (JSONL) that the graph's are linked to.")
     ] = None,
     schema: Annotated[str | None, typer.Option(help="Schema id for all products; auto: by category.")] = None,
-    taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file in place of the shipped one.")] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Taxonomy file, or a folder that schemas derive or route fit wrote.")
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="Prompt for attributes, such as attributes@v1.")] = None,
     demonstrations: Annotated[
         Path | None,

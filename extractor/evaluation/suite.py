@@ -25,10 +25,10 @@ from extractor.journal import Journal
 from extractor.normalize import load_units
 from extractor.pipeline import Extractor, prompt_ids
 from extractor.prompt import PromptTemplate, folder_of, shots
-from extractor.records import Policy, Product
-from extractor.route import Candidate
+from extractor.records import CategoryChoice, Policy, Product
+from extractor.route import Routing
 from extractor.run import Progress, batched, choose_policy, load_prompts, proposer_for
-from extractor.schema import CategoryNode, CategorySchema, default_folder
+from extractor.schema import CategorySchema, default_folder
 from extractor.versions import versions
 
 if TYPE_CHECKING:  # numpy and bm25s, which only those need who show demonstrations
@@ -46,9 +46,9 @@ class Given:
 
     material: Material
 
-    def candidates(self, product: Product) -> list[Candidate]:
-        (category,) = product.category_path
-        return [Candidate(CategoryNode(category, self.material.paths[category], None, ()), score=100.0)]
+    def route(self, products: Sequence[Product]) -> list[Routing]:
+        given = (product.category_path[0] for product in products)
+        return [Routing((), CategoryChoice(name, self.material.paths[name], 1.0)) for name in given]
 
     def for_category(self, category_id: str) -> CategorySchema:
         return self.material.schemas[category_id]

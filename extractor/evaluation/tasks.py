@@ -19,6 +19,8 @@ from extractor.journal.files import to_line, write_json
 
 # Name -> module and function; imported when asked for.
 _TASKS = {
+    "category": ("extractor.evaluation.categories", "measure"),
+    "category-two-levels": ("extractor.evaluation.categories", "measure_two_levels"),
     "brand-links": ("extractor.evaluation.brand_links", "measure"),
     "normalization": ("extractor.evaluation.normalization", "measure"),
     "pairs": ("extractor.evaluation.pairs", "measure"),

@@ -1,0 +1,51 @@
+"""Examples in, the weights of a tree model out; names of categories are examples as well, so that each has some.
+
+Knows no settings but the cost of a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from extractor.records import Product
+from extractor.route.examples import Example
+from extractor.route.features import Vocabulary, features, listing_matrix
+from extractor.route.phrases import names_of
+from extractor.route.router import Tree
+from extractor.route.tree import Layout, fit_tree
+from extractor.route.vectors import WordVectors
+
+# An example counts as much as so many names.
+_NAME_WEIGHT = 0.3
+# Features of fewer listings are spelling mistakes and model numbers.
+_LEAST_DOCUMENTS = 2
+
+
+def answer_of(layout: Layout, example: Example) -> int:
+    """The column of an example's category as an answer."""
+    column = layout.answer(example.category)
+    assert column is not None  # inner categories with examples are stops of the layout
+    return column
+
+
+def learn(layout: Layout, examples: Sequence[Example], vectors: WordVectors, cost: float) -> Tree:
+    """A tree model of examples and names."""
+    names, owners = _names(layout)
+    products = [*(example.product for example in examples), *(Product(name, name) for name in names)]
+    vocabulary = Vocabulary.of(list(map(features, products)), min_documents=_LEAST_DOCUMENTS)
+    matrix = listing_matrix(products, vocabulary, vectors)
+    answers = [*(answer_of(layout, example) for example in examples), *owners]
+    weights = np.array([1.0] * len(examples) + [_NAME_WEIGHT] * len(names), np.float32)
+    return Tree(vocabulary, vectors, fit_tree(layout, matrix, answers, cost=cost, weights=weights))
+
+
+def _names(layout: Layout) -> tuple[list[str], list[int]]:
+    """Names of all answers, and the columns that they name."""
+    named = [
+        (name, int(column))
+        for column in layout.terminals
+        for name in names_of(layout.taxonomy[layout.ids[column]])
+    ]
+    return [name for name, _ in named], [column for _, column in named]

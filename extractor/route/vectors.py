@@ -1,0 +1,88 @@
+"""Words in, vectors out in which what means the same lies near: names of categories and titles meet there.
+
+The table is part of the package: for each word of product titles a vector such that the sum over a title comes near to
+what a sentence encoder makes of the whole title (training/words.py). A look-up is a thousand times cheaper than the
+encoder. Knows no taxonomy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractor.errors import ConfigError
+
+Vectors = NDArray[np.float32]
+
+
+class WordVectors:
+    """A table of word vectors.
+
+    Args:
+        vocabulary: Words as `words` makes them.
+        table: [words, dimensions].
+    """
+
+    def __init__(self, vocabulary: Sequence[str], table: Vectors) -> None:
+        self._rows = {word: row for row, word in enumerate(vocabulary)}
+        # The last row is of words that are not there.
+        self._table = np.vstack([table, np.zeros((1, table.shape[1]), np.float32)])
+
+    @cached_property
+    def digest(self) -> str:
+        """Over the table, as 32 hex digits."""
+        return hashlib.blake2b(self._table.tobytes(), digest_size=16).hexdigest()
+
+    def embed(self, texts: Sequence[Sequence[str]]) -> Vectors:
+        """[texts, dimensions], of length 1, or 0 where none of the words is known; a text is its words."""
+        unknown = len(self._rows)
+        rows = [[self._rows.get(word, unknown) for word in text] or [unknown] for text in texts]
+        if not rows:
+            return np.zeros((0, self._table.shape[1]), np.float32)
+        starts = np.cumsum([0, *map(len, rows[:-1])])
+        sums = np.add.reduceat(self._table[np.concatenate(rows)], starts, axis=0)
+        return unit(sums)
+
+    def save(self, path: Path) -> None:
+        """Write the table as 8-bit numbers with a scale for each word."""
+        table = self._table[:-1]
+        scales = np.maximum(np.abs(table).max(axis=1), 1e-6) / 127
+        text = "\n".join(self._rows).encode()
+        np.savez_compressed(
+            path,
+            words=np.frombuffer(text, np.uint8),
+            scales=scales.astype(np.float16),
+            table=np.rint(table / scales[:, None]).astype(np.int8),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> WordVectors:
+        """Inverse of `save`; ConfigError when it is no such file."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                vocabulary = stored["words"].tobytes().decode().split("\n")
+                table = stored["table"].astype(np.float32) * stored["scales"].astype(np.float32)[:, None]
+        except (OSError, KeyError, ValueError) as error:
+            raise ConfigError(
+                f"{path}: no table of word vectors ({error}); install the package again"
+            ) from None
+        return cls(vocabulary, table)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Each row at length 1; rows of zeros stay."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return scaled
+
+
+@cache
+def shipped_vectors() -> WordVectors:
+    """The table that comes with the package."""
+    return WordVectors.load(Path(str(files("extractor") / "models" / "words.npz")))
