@@ -50,7 +50,7 @@ from extractor.suit import suit
 from extractor.validate import Validated, needs_repair, validate
 from extractor.vote import Vote, count, orders
 
-if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
+if TYPE_CHECKING:  # bm25s, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
 
 # Characters of the text that the proposer reads: a hundred times what most listings have.

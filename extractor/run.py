@@ -30,7 +30,7 @@ from extractor.schema import SchemaStore
 from extractor.schema import default_folder as schemas_folder
 from extractor.versions import versions
 
-if TYPE_CHECKING:  # numpy, which only those need who show demonstrations
+if TYPE_CHECKING:  # bm25s, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
 
 T = TypeVar("T")

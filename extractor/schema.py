@@ -34,7 +34,7 @@ __all__ = [
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # Files right under schemas/ that define no object.
-_NOT_SCHEMAS = ("audience", "defs", "units")
+_NOT_SCHEMAS = ("audience", "defs", "router", "units", "values")
 
 
 @dataclass(frozen=True, slots=True)

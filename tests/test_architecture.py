@@ -50,13 +50,13 @@ STAGES = {
 }
 HEAVY = (
     *("torch", "vllm", "transformers", "outlines", "openai", "langchain_core", "bm25s"),
-    *("pint", "babel", "ftfy", "price_parser"),
+    *("pint", "babel", "ftfy", "price_parser", "scipy", "sklearn"),
 )
 # What --help can do without as well.
 SLOW = (
     *HEAVY,
     *("duckdb", "pyarrow", "jsonschema", "pydantic", "jinja2"),
-    *("psycopg", "neo4j", "ladybug", "tenacity", "scipy"),
+    *("psycopg", "neo4j", "ladybug", "tenacity", "scipy", "numpy"),
 )
 
 

@@ -20,11 +20,12 @@ from test_run import ROWS, outcomes, write_answers, write_jsonl
 from extractor.__main__ import main
 from extractor.journal import read_outcomes
 
-COMMANDS = ("run", "demo", "eval", "prompts", "schemas", "graph", "train", "serve", "doctor")
+COMMANDS = ("run", "demo", "eval", "prompts", "schemas", "graph", "route", "train", "serve", "doctor")
 SUBCOMMANDS = {
     "eval": ("list", "run", "score", "calibrate", "compare", "gate"),
     "prompts": ("list", "show", "render", "check", "try", "compare"),
-    "schemas": ("list", "show", "check"),
+    "schemas": ("list", "show", "check", "derive"),
+    "route": ("fit",),
     "graph": ("merge", "stats", "show", "query", "check", "undo", "export"),
 }
 

@@ -113,8 +113,8 @@ def test_an_unsure_leaf_gives_way(
     import numpy as np
 
     by_id = dict(zip(("a.a1", "a.a2", "b"), answers, strict=True))
-    row = np.array([[by_id[TREE.ids[column]] for column in TREE.terminals]], np.float32)
-    found = routing(TREE, TREE.up(row)[0], SAME, thresholds)
+    row = np.array([[by_id[TREE.ids[column]]] for column in TREE.terminals], np.float32)
+    found = routing(TREE, TREE.up(row)[:, 0], SAME, thresholds)
     decided = found.choice and (found.choice.id, round(found.choice.confidence, 4))
     assert decided == expected
     assert found.candidates[0].category.id == max(by_id, key=lambda key: by_id[key])

@@ -25,13 +25,17 @@ def _group() -> None:
 def fit(
     examples: Annotated[
         list[str],
-        typer.Option(help="Feed whose records state category_path, or a category's id as category; repeatable."),
+        typer.Option(
+            help="Feed whose records state category_path, or a category's id as category; repeatable."
+        ),
     ],
     taxonomy: Annotated[Path, typer.Option(help="Taxonomy file, or a folder that holds one.")],
     out: Annotated[Path, typer.Option(help="Folder for the router; may be the taxonomy's own.")],
     engine: Annotated[
         str | None,
-        typer.Option(help="Compare this engine's model with the router where it is unsure; the better one decides."),
+        typer.Option(
+            help="Compare this engine's model with the router where it is unsure; the better one decides."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model of --engine; default: the embedded model.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint of engine server.")] = None,

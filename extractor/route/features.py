@@ -10,13 +10,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extractor.records import Product
-from extractor.route.vectors import WordVectors
+from extractor.route.vectors import Vectors, WordVectors
 from extractor.route.words import words
 
 if TYPE_CHECKING:
@@ -31,16 +32,20 @@ _PIECE_CHARACTERS = 4
 _BRAND_WEIGHT = 3
 # Length of a listing's word vector, where that of all its other features is 1.
 _VECTOR_WEIGHT = 0.7
-_SEGMENT = re.compile(r"[^\w\s.'’&]+")
+# Between the parts of a title: commas, dashes, brackets.
+SEGMENT = re.compile(r"[^\w\s.'’&]+")
 
 Hashes = NDArray[np.uint32]
 
 
 def features(product: Product) -> Hashes:
     """Hashes of all features of a listing, repeated as they stand."""
-    return _hashed(_spelled(product))
+    title = product.title[:TITLE_CHARACTERS]
+    return np.concatenate([name_features(title), _hashed(_beside_title(product, title))])
 
 
+# A title is asked about several times, with those of one batch.
+@lru_cache(maxsize=2048)
 def name_features(name: str) -> Hashes:
     """Of a category's name: what a title that consists of it would have."""
     return _hashed(_of_title(name))
@@ -50,13 +55,11 @@ def _hashed(spelled: Iterator[str]) -> Hashes:
     return np.fromiter((zlib.crc32(feature.encode()) for feature in spelled), np.uint32)
 
 
-def _spelled(product: Product) -> Iterator[str]:
-    yield from _of_title(product.title[:TITLE_CHARACTERS])
+def _beside_title(product: Product, title: str) -> Iterator[str]:
     if product.brand:
-        yield from _of_brand(product.brand.casefold(), product.title[:TITLE_CHARACTERS])
-    yield from (
-        f"d{word}" for word in words(product.description[: 10 * DESCRIPTION_WORDS])[:DESCRIPTION_WORDS]
-    )
+        yield from _of_brand(product.brand.casefold(), title)
+    described = words(product.description[: 10 * DESCRIPTION_WORDS])[:DESCRIPTION_WORDS]
+    yield from (f"d{word}" for word in described)
 
 
 def _of_brand(brand: str, title: str) -> Iterator[str]:
@@ -72,7 +75,7 @@ def _of_title(title: str) -> Iterator[str]:
 
     Commas, dashes, brackets and the two ends count as neighbors as well: in a title the noun often stands before one.
     """
-    for segment in _SEGMENT.split(title):
+    for segment in SEGMENT.split(title):
         found = words(segment)
         for word in found:
             yield f"w{word}"
@@ -131,13 +134,10 @@ class Vocabulary:
         return columns, known
 
 
-def listing_matrix(products: Sequence[Product], vocabulary: Vocabulary, vectors: WordVectors) -> csr_matrix:
-    """[products, known features and dimensions of the vectors]: what a fitted model reads."""
-    from scipy.sparse import csr_matrix, hstack
-
-    known = vocabulary.matrix([features(product) for product in products])
-    embedded = vectors.embed([words(product.title[:TITLE_CHARACTERS]) for product in products])
-    return hstack([known, csr_matrix(embedded * _VECTOR_WEIGHT)], format="csr", dtype=np.float32)
+def title_vectors(products: Sequence[Product], vectors: WordVectors) -> Vectors:
+    """[products, dimensions]: the word vector of each title, as long as it counts beside the other features."""
+    titles = [words(product.title[:TITLE_CHARACTERS]) for product in products]
+    return vectors.embed(titles) * np.float32(_VECTOR_WEIGHT)
 
 
 def unit_rows(matrix: csr_matrix) -> csr_matrix:

@@ -182,7 +182,8 @@ def _judged(
         sharpness=trial.tried.sharpness,
         names=trial.tried.names,
         curve=_curve(raw, np.concatenate([right, top_right])),
-        familiar=float(np.quantile(familiar, _UNFAMILIAR_SHARE)) - _SLACK,
+        # One whose words are all known is no stranger, however unsure its category.
+        familiar=min(1.0, float(np.quantile(familiar, _UNFAMILIAR_SHARE)) - _SLACK),
         thresholds=_THRESHOLDS,
     )
     shares = [round(100 * float(share.mean()), 2) for share in (right, top_right)]

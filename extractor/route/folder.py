@@ -109,7 +109,7 @@ def open_router(folder: Path) -> CategoryRouter:
             f"{folder}: {changed} is not the one it was fitted with; run `extractor route fit` again"
         )
     layout = Layout(taxonomy, notes.stops)
-    vocabulary, model = _read_numbers(folder / NUMBERS, len(layout))
+    vocabulary, model = _read_numbers(folder / NUMBERS, len(layout), vectors.dimensions)
     return CategoryRouter(layout, notes.settings.settings(), Tree(vocabulary, vectors, model), vectors)
 
 
@@ -122,7 +122,7 @@ def _read_notes(path: Path) -> _Notes:
         raise ConfigError(f"{path}: {explain(error)}") from None
 
 
-def _read_numbers(path: Path, columns: int) -> tuple[Vocabulary, TreeModel]:
+def _read_numbers(path: Path, columns: int, dense: int) -> tuple[Vocabulary, TreeModel]:
     from scipy.sparse import csr_matrix
 
     try:
@@ -131,6 +131,6 @@ def _read_numbers(path: Path, columns: int) -> tuple[Vocabulary, TreeModel]:
             parts = (stored["data"].astype(np.float32), stored["indices"], stored["indptr"])
             weights = csr_matrix(parts, shape=(len(parts[2]) - 1, columns))
             weights.check_format(full_check=True)
-            return vocabulary, TreeModel(weights, stored["bias"])
+            return vocabulary, TreeModel(weights, stored["bias"], dense)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: is not what `extractor route fit` wrote ({error}); fit again") from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from extractor.records import Product
 from extractor.route.examples import Example
-from extractor.route.features import Vocabulary, features, listing_matrix
+from extractor.route.features import Vocabulary, features, title_vectors
 from extractor.route.phrases import names_of
 from extractor.route.router import Tree
 from extractor.route.tree import Layout, fit_tree
@@ -32,13 +32,18 @@ def answer_of(layout: Layout, example: Example) -> int:
 
 def learn(layout: Layout, examples: Sequence[Example], vectors: WordVectors, cost: float) -> Tree:
     """A tree model of examples and names."""
+    from scipy.sparse import csr_matrix, hstack
+
     names, owners = _names(layout)
     products = [*(example.product for example in examples), *(Product(name, name) for name in names)]
-    vocabulary = Vocabulary.of(list(map(features, products)), min_documents=_LEAST_DOCUMENTS)
-    matrix = listing_matrix(products, vocabulary, vectors)
+    documents = list(map(features, products))
+    vocabulary = Vocabulary.of(documents, min_documents=_LEAST_DOCUMENTS)
+    dense = title_vectors(products, vectors)
+    matrix = hstack([vocabulary.matrix(documents), csr_matrix(dense)], format="csr", dtype=np.float32)
     answers = [*(answer_of(layout, example) for example in examples), *owners]
     weights = np.array([1.0] * len(examples) + [_NAME_WEIGHT] * len(names), np.float32)
-    return Tree(vocabulary, vectors, fit_tree(layout, matrix, answers, cost=cost, weights=weights))
+    model = fit_tree(layout, matrix, answers, dense=dense.shape[1], cost=cost, weights=weights)
+    return Tree(vocabulary, vectors, model)
 
 
 def _names(layout: Layout) -> tuple[list[str], list[int]]:

@@ -17,7 +17,7 @@ from extractor.datafile import content_hash
 from extractor.records import UNKNOWN_CATEGORY, CategoryChoice, Product
 from extractor.route.bundle import parts_of
 from extractor.route.decide import Routing, Thresholds, routing
-from extractor.route.features import Vocabulary, listing_matrix
+from extractor.route.features import Vocabulary, features, title_vectors
 from extractor.route.names import Names
 from extractor.route.tree import Layout, Scores, TreeModel
 from extractor.route.vectors import WordVectors, shipped_vectors
@@ -47,7 +47,7 @@ class Settings:
 # For names alone: chosen on training listings of four shops and on our own sample.
 FROM_NAMES = Settings(
     sharpness=5.0,
-    names=6.0,
+    names=7.0,
     curve=Curve((0.0, 0.1, 0.4, 0.8, 1.0), (0.0, 0.15, 0.47, 0.77, 0.95)),
     familiar=0.3,
     thresholds=Thresholds(BACK_OFF, ASK),
@@ -64,7 +64,8 @@ class Tree:
 
     def scores(self, products: Sequence[Product]) -> Scores:
         """[products, columns]; compare among siblings."""
-        return self.model.scores(listing_matrix(products, self.vocabulary, self.vectors))
+        known = self.vocabulary.matrix([features(product) for product in products])
+        return self.model.scores(known, title_vectors(products, self.vectors))
 
     @property
     def digest(self) -> str:
@@ -159,14 +160,13 @@ def combined(
         sharpness: See Settings.
         names: See Settings.
     """
-    parts: list[Scores] = []
+    answers = np.zeros((len(layout.terminals), 1), np.float32)
     if scores is not None:
-        parts.append(layout.down(scores * np.float32(sharpness))[:, layout.terminals])
+        answers = answers + layout.down(np.ascontiguousarray(scores.T) * np.float32(sharpness))
     if by_name is not None:
-        parts.append(by_name * np.float32(names))
-    answers: Scores = np.sum(parts, axis=0)
-    shifted = np.exp(answers - answers.max(axis=1, keepdims=True))
-    return layout.up(shifted / shifted.sum(axis=1, keepdims=True))
+        answers = answers + by_name.T * np.float32(names)
+    shifted = np.exp(answers - answers.max(axis=0))
+    return np.ascontiguousarray(layout.up(shifted / shifted.sum(axis=0)).T)
 
 
 def familiarity(

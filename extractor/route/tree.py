@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float32]
 # Weights smaller than this are dropped: most are, and what they add up to changes no decision.
 _NEGLIGIBLE = 0.01
+# Whatever is further from 0 is certain; its exponential is still a number.
+_MOST_SCORE = np.float32(60)
 
 
 class Layout:
@@ -65,14 +66,6 @@ class Layout:
         return len(self.ids)
 
     @cached_property
-    def levels(self) -> list[NDArray[np.intp]]:
-        """Columns by depth, the top ones first."""
-        depths = np.zeros(len(self), int)
-        for column, parent in enumerate(self.parents):
-            depths[column] = depths[parent] + 1 if parent >= 0 else 0
-        return [np.flatnonzero(depths == depth) for depth in range(int(depths.max()) + 1)]
-
-    @cached_property
     def tops(self) -> NDArray[np.intp]:
         """[columns]: the top category's column of each."""
         return np.array([self.lineage(column)[-1] for column in range(len(self))])
@@ -91,43 +84,64 @@ class Layout:
             return self.stops.get(category)
         return self.column[category]
 
+    @cached_property
+    def _lineages(self) -> csr_matrix:
+        """[terminals, columns], ones where a column is an answer or above it."""
+        from scipy.sparse import csr_matrix
+
+        lineages = [self.lineage(int(column)) for column in self.terminals]
+        ends = np.cumsum([0, *map(len, lineages)])
+        ones = np.ones(ends[-1], np.float32)
+        return csr_matrix((ones, np.concatenate(lineages), ends), shape=(len(lineages), len(self)))
+
+    @cached_property
+    def _siblings(self) -> csr_matrix:
+        """[groups, columns], ones where a column is of a group."""
+        from scipy.sparse import csr_matrix
+
+        ones, ends = np.ones(len(self), np.float32), [*self.starts, len(self)]
+        return csr_matrix((ones, np.arange(len(self)), ends), shape=(len(self.starts), len(self)))
+
     def down(self, scores: Scores) -> Scores:
-        """[n, columns] scores that compete among siblings -> logarithms of probabilities; works in place."""
+        """[columns, n] scores that compete among siblings -> [terminals, n] logarithms of probabilities."""
+        local = np.clip(scores, -_MOST_SCORE, _MOST_SCORE)
         widths = np.diff([*self.starts, len(self)])
-        scores -= np.repeat(np.maximum.reduceat(scores, self.starts, axis=1), widths, axis=1)
-        sums = np.add.reduceat(np.exp(scores), self.starts, axis=1)
-        scores -= np.repeat(np.log(sums), widths, axis=1)
-        for columns in self.levels[1:]:
-            scores[:, columns] += scores[:, self.parents[columns]]
-        return scores
+        local -= np.repeat(np.log(self._siblings @ np.exp(local)), widths, axis=0)
+        found: Scores = self._lineages @ local
+        return found
 
     def up(self, answers: Scores) -> Scores:
-        """[n, terminals] probabilities of the answers -> [n, columns] of all categories."""
-        found = np.zeros((len(answers), len(self)), np.float32)
-        found[:, self.terminals] = answers
-        for columns in reversed(self.levels[1:]):
-            parents, starts = np.unique(self.parents[columns], return_index=True)
-            found[:, parents] += np.add.reduceat(found[:, columns], starts, axis=1)
+        """[terminals, n] probabilities of the answers -> [columns, n] of all categories."""
+        found: Scores = self._lineages.T @ answers
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class TreeModel:
-    """Weights for all columns of a layout."""
+    """Weights for all columns of a layout.
 
-    # [features, columns], sparse.
-    weights: csr_matrix
-    # [columns].
-    bias: Scores
+    Args:
+        weights: [features, columns], sparse.
+        bias: [columns].
+        dense: So many of the features, the last ones, are numbers that every listing has.
+    """
 
-    def scores(self, matrix: csr_matrix) -> Scores:
+    def __init__(self, weights: csr_matrix, bias: Scores, dense: int) -> None:
+        self.weights = weights
+        self.bias = bias
+        known = weights.shape[0] - dense
+        # A sparse product would spend most of its time on the dense features.
+        self._of_known, self._of_dense = weights[:known], weights[known:].toarray()
+
+    def scores(self, known: csr_matrix, dense: Scores) -> Scores:
         """[n, columns]; compare among siblings."""
-        found: Scores = (matrix @ self.weights).toarray() + self.bias
+        found: Scores = (known @ self._of_known).toarray()
+        found += dense @ self._of_dense
+        found += self.bias
         return found
 
 
 def fit_tree(
-    layout: Layout, matrix: csr_matrix, answers: Sequence[int], *, cost: float, weights: Scores
+    layout: Layout, matrix: csr_matrix, answers: Sequence[int], *, dense: int, cost: float, weights: Scores
 ) -> TreeModel:
     """A linear support vector machine for each column against its siblings.
 
@@ -135,6 +149,7 @@ def fit_tree(
         layout: The columns.
         matrix: [examples, features].
         answers: Column of each example's answer.
+        dense: See TreeModel.
         cost: Of an example on the wrong side; smaller trusts labels less.
         weights: Of each example.
     """
@@ -143,13 +158,15 @@ def fit_tree(
     parts: list[tuple[Any, Any, Any]] = []
     bias = np.zeros(len(layout), np.float32)
     for columns, rows, labels in _forks(layout, answers):
-        found, offsets = _fit_fork(matrix[rows], labels, cost, weights[rows])
+        below = matrix[rows]
+        used = np.unique(below.indices)
+        found, offsets = _fit_fork(below[:, used], labels, cost, weights[rows])
         bias[columns] = offsets
         features, which = np.nonzero(np.abs(found) > _NEGLIGIBLE)
-        parts.append((found[features, which], features, np.asarray(columns)[which]))
+        parts.append((found[features, which], used[features], np.asarray(columns)[which]))
     values, rows_, columns_ = (np.concatenate(part) for part in zip(*parts, strict=True))
     shape = (matrix.shape[1], len(layout))
-    return TreeModel(coo_matrix((values, (rows_, columns_)), shape=shape).tocsr(), bias)
+    return TreeModel(coo_matrix((values, (rows_, columns_)), shape=shape).tocsr(), bias, dense)
 
 
 def _forks(layout: Layout, answers: Sequence[int]) -> Iterator[tuple[list[int], list[int], list[int]]]:

@@ -31,8 +31,12 @@ class WordVectors:
 
     def __init__(self, vocabulary: Sequence[str], table: Vectors) -> None:
         self._rows = {word: row for row, word in enumerate(vocabulary)}
-        # The last row is of words that are not there.
-        self._table = np.vstack([table, np.zeros((1, table.shape[1]), np.float32)])
+        self._table = np.ascontiguousarray(table, np.float32)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._table.shape[1])
 
     @cached_property
     def digest(self) -> str:
@@ -41,17 +45,19 @@ class WordVectors:
 
     def embed(self, texts: Sequence[Sequence[str]]) -> Vectors:
         """[texts, dimensions], of length 1, or 0 where none of the words is known; a text is its words."""
-        unknown = len(self._rows)
-        rows = [[self._rows.get(word, unknown) for word in text] or [unknown] for text in texts]
-        if not rows:
-            return np.zeros((0, self._table.shape[1]), np.float32)
-        starts = np.cumsum([0, *map(len, rows[:-1])])
-        sums = np.add.reduceat(self._table[np.concatenate(rows)], starts, axis=0)
-        return unit(sums)
+        from scipy.sparse import csr_matrix
+
+        rows = [[row for word in text if (row := self._rows.get(word)) is not None] for text in texts]
+        ends = np.cumsum([0, *map(len, rows)])
+        ones = np.ones(ends[-1], np.float32)
+        shape = (len(rows), len(self._rows))
+        return unit(
+            csr_matrix((ones, [row for found in rows for row in found], ends), shape=shape) @ self._table
+        )
 
     def save(self, path: Path) -> None:
         """Write the table as 8-bit numbers with a scale for each word."""
-        table = self._table[:-1]
+        table = self._table
         scales = np.maximum(np.abs(table).max(axis=1), 1e-6) / 127
         text = "\n".join(self._rows).encode()
         np.savez_compressed(

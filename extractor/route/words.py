@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # What stands behind one of these words says what the product is for, not what it is ("case for phone").
 TAILS = frozenset({"for", "with", "fits", "compatible", "from", "by"})
 _WORD = re.compile(r"\w+")
 
 
+# Several stages ask for the words of one title.
+@lru_cache(maxsize=4096)
 def words(text: str) -> tuple[str, ...]:
     """Casefolded words without accents; a plural s is dropped, so that "Watches" finds "watch"."""
     plain = text.casefold()
