@@ -6,7 +6,7 @@ import pytest
 
 from extractor.calibrate import Curve
 from extractor.records import UNKNOWN_CATEGORY, CategoryChoice, Product
-from extractor.route import Candidate, CategoryRouter, Router, chosen, options, words
+from extractor.route import Candidate, CategoryRouter, PhraseIndex, chosen, options, words
 from extractor.route.bundle import parts_of
 from extractor.route.decide import Thresholds, routing
 from extractor.route.tree import Layout
@@ -87,7 +87,7 @@ def test_the_parts_of_a_bundle() -> None:
 
 
 def test_phrases_of_names_and_synonyms_are_found(store: SchemaStore) -> None:
-    best = Router(store.taxonomy).candidates(Product("1", "Nike Men's Air Zoom running shoes"))[0]
+    best = PhraseIndex(store.taxonomy).candidates(Product("1", "Nike Men's Air Zoom running shoes"))[0]
     assert best.category.id == "footwear.shoes.sneakers"
 
 

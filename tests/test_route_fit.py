@@ -68,6 +68,21 @@ def test_a_fitted_router_is_kept_and_opened(tmp_path: Path) -> None:
     assert find_router(tmp_path / "fitted").hash == router.hash != find_router(tmp_path / "shop.jsonl").hash
 
 
+def test_confidence_is_the_share_that_is_right(tmp_path: Path) -> None:
+    rows = listings(300)
+    for k, row in enumerate(rows):  # of 240 titles that say nothing three in four are tea
+        if row["category_path"][0] == "Food" and k % 5 < (3 if row["category_path"][1] == "Tea" else 1):
+            row["title"] = "Acme special"
+    feed = write(tmp_path / "feed.jsonl", rows)
+    fit_folder([str(feed)], write(tmp_path / "shop.jsonl", NODES), tmp_path / "fitted")
+    router = find_router(tmp_path / "fitted")
+    unsure, sure = router.route([Product("1", "Acme special"), Product("2", "Acme steel pail")])
+    assert unsure.choice is not None and sure.choice is not None
+    assert (unsure.choice.id, sure.choice.id) == ("f1", "h1")
+    assert unsure.choice.confidence == pytest.approx(0.75, abs=0.1)
+    assert sure.choice.confidence > 0.97
+
+
 def test_a_category_without_examples_is_found_by_its_name(tmp_path: Path) -> None:
     fitted = fit(tmp_path, of_each=3)
     assert fitted.validation is None

@@ -1,4 +1,4 @@
-"""Every schema of a derived folder: does it load, is it JSON Schema, is its grammar bounded, and how long does it take in CPU time?
+"""Every schema of a derived folder: does it load, is it JSON Schema, is its grammar bounded, how much CPU does it take?
 
 For each category a listing of our own making states every value of every attribute as far as a title of so many
 characters goes: the grammar then has all attributes in it and is as large as it gets. Prints a JSON line with the

@@ -36,20 +36,25 @@ def plain_linear(examples: Sequence[Example], products: Sequence[Product]) -> li
 
 def nearest_name(taxonomy: Taxonomy, answers: Sequence[str], products: Sequence[Product]) -> list[str] | None:
     """Ids of the answers whose names the titles are most like; None where no encoder is installed."""
-    spec = find_spec(_ENCODER)
-    if spec is None or spec.origin is None:
+    folder = encoder_folder()
+    if folder is None:
         return None
-    folder = Path(spec.origin).parent / "model"
-    names = _encode(folder, [taxonomy[answer].path[-1] for answer in answers])
-    titles = _encode(folder, [product.title for product in products])
+    names = encode(folder, [taxonomy[answer].path[-1] for answer in answers])
+    titles = encode(folder, [product.title for product in products])
     return [answers[best] for best in (titles @ names.T).argmax(axis=1)]
+
+
+def encoder_folder() -> Path | None:
+    """Where the weights of the sentence encoder lie; None where its package is not installed."""
+    spec = find_spec(_ENCODER)
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
 def _text(product: Product) -> str:
     return f"{product.title} {product.brand or ''}"
 
 
-def _encode(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
+def encode(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
     """[texts, dimensions] of length 1: means over the tokens of what the encoder makes of them."""
     import torch
     from transformers import AutoModel, AutoTokenizer

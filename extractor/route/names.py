@@ -14,7 +14,7 @@ import numpy as np
 
 from extractor.records import Product
 from extractor.route.features import SEGMENT, TITLE_CHARACTERS, Vocabulary, name_features
-from extractor.route.phrases import Router, names_of
+from extractor.route.phrases import PhraseIndex, names_of
 from extractor.route.tree import Layout, Scores
 from extractor.route.vectors import Vectors, WordVectors, unit
 from extractor.route.words import tail_start, words
@@ -38,7 +38,7 @@ class Names:
         self._vectors = vectors
         nodes = [layout.taxonomy[layout.ids[column]] for column in layout.terminals]
         self._place = {node.id: place for place, node in enumerate(nodes)}
-        self._router = Router(layout.taxonomy)
+        self._phrases = PhraseIndex(layout.taxonomy)
         names = [names_of(node) for node in nodes]
         flat = [name for group in names for name in group]
         # First name of each category, and for those with more names which are second, third ...
@@ -88,7 +88,7 @@ class Names:
 
     def _add_phrases(self, scores: Scores, products: Sequence[Product]) -> None:
         for number, product in enumerate(products):
-            for candidate in self._router.candidates(product, most=_FOUND):
+            for candidate in self._phrases.candidates(product, most=_FOUND):
                 scores[self._place[candidate.category.id], number] += PHRASES * candidate.score
 
 

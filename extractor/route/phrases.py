@@ -35,7 +35,7 @@ def names_of(node: CategoryNode) -> tuple[str, ...]:
     return tuple(dict.fromkeys((node.path[-1], *re.split(r" & | and |, ", node.path[-1]), *node.synonyms)))
 
 
-class Router:
+class PhraseIndex:
     """An index over the leaves of one taxonomy; build once, use for every product."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:

@@ -48,7 +48,7 @@ class Settings:
 FROM_NAMES = Settings(
     sharpness=5.0,
     names=7.0,
-    curve=Curve((0.0, 0.1, 0.4, 0.8, 1.0), (0.0, 0.15, 0.47, 0.77, 0.95)),
+    curve=Curve((0.0, 0.1, 0.4, 0.8, 1.0), (0.0, 0.12, 0.47, 0.77, 0.95)),
     familiar=0.3,
     thresholds=Thresholds(BACK_OFF, ASK),
 )

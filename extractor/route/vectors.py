@@ -1,7 +1,7 @@
 """Words in, vectors out in which what means the same lies near: names of categories and titles meet there.
 
 The table is part of the package: for each word of product titles a vector such that the sum over a title comes near to
-what a sentence encoder makes of the whole title (training/words.py). A look-up is a thousand times cheaper than the
+what a sentence encoder makes of the whole title (eval/recipes/words.py). A look-up is a thousand times cheaper than the
 encoder. Knows no taxonomy.
 """
 

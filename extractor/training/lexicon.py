@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.records import Product
-from extractor.route import Router
+from extractor.route import PhraseIndex
 from extractor.schema import Attribute, SchemaStore
 from extractor.split import stated_forms
 from extractor.taxonomy import CategoryNode, Taxonomy
@@ -29,7 +29,7 @@ _MUTE = re.compile(r"other|yes|no|none|all|any|universal|multi.*|.{1,2}|.{41,}",
 _ASIDE = re.compile(r"\s*\(.*?\)")
 # Attributes of other categories that are known to be absent, per listing.
 _FOREIGN = 6
-# The words of a category have to fit a title so well (score of the Router) that its attributes are looked for.
+# The words of a category have to fit a title so well (score of the PhraseIndex) that its attributes are looked for.
 _FITS = 3.0
 _LONGEST_TEXT = 300
 
@@ -90,9 +90,9 @@ class Lexicon:
         return cls(leaves)
 
     @cached_property
-    def _router(self) -> Router:
+    def _phrases(self) -> PhraseIndex:
         nodes = {key: CategoryNode(key, leaf.path, None, leaf.synonyms) for key, leaf in self.leaves.items()}
-        return Router(Taxonomy(nodes))
+        return PhraseIndex(Taxonomy(nodes))
 
     def stated(self, row: Mapping[str, Any], rng: random.Random) -> Record | None:
         """What a feed row says in the words of its category; what is not found is unjudged, not absent.
@@ -102,7 +102,7 @@ class Lexicon:
         product = Product(
             id=row["id"], title=row["title"], category_path=tuple(row.get("category_path") or ())
         )
-        best = self._router.candidates(product, most=1)
+        best = self._phrases.candidates(product, most=1)
         if not best or best[0].score < _FITS:
             return None
         text = text_of(row, _LONGEST_TEXT if rng.random() < 0.5 else len(row["title"]))
