@@ -52,6 +52,14 @@ def test_the_feeds_own_category_counts(router: CategoryRouter) -> None:
     assert told.candidates[0].category.id == "footwear.shoes.sneakers"
 
 
+def test_a_product_goes_the_same_way_in_any_company(router: CategoryRouter) -> None:
+    products = [Product(str(n), f"Sony {noun} {n}") for n in range(40) for noun in ("TV", "lamp", "tent")]
+    together = router.route(products)
+    for size in (1, 7, 64):
+        parts = [router.route(products[start : start + size]) for start in range(0, len(products), size)]
+        assert [found for part in parts for found in part] == together
+
+
 def test_no_products_no_routings(router: CategoryRouter) -> None:
     assert router.route([]) == []
 

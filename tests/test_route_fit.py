@@ -63,6 +63,8 @@ def test_a_fitted_router_is_kept_and_opened(tmp_path: Path) -> None:
     assert fitted.validation.listings > 100
     assert (fitted.validation.leaf, fitted.validation.top) == (100.0, 100.0)
     router = find_router(tmp_path / "fitted")
+    products = [Product(f"{k}", f"Acme {kinds[k % 4]} {k}") for kinds in AISLES.values() for k in range(9)]
+    assert [router.route([product])[0] for product in products] == router.route(products)
     routings = router.route([Product("1", "Acme oolong leaves no. 7"), Product("2", "Acme steel pail")])
     assert [found.choice and found.choice.id for found in routings] == ["f1", "h1"]
     assert find_router(tmp_path / "fitted").hash == router.hash != find_router(tmp_path / "shop.jsonl").hash

@@ -30,8 +30,6 @@ TITLE_CHARACTERS = 400
 _PIECE_CHARACTERS = 4
 # A brand counts as if it stood so often.
 _BRAND_WEIGHT = 3
-# Length of a listing's word vector, where that of all its other features is 1.
-_VECTOR_WEIGHT = 0.7
 # Between the parts of a title: commas, dashes, brackets.
 SEGMENT = re.compile(r"[^\w\s.'’&]+")
 
@@ -135,9 +133,8 @@ class Vocabulary:
 
 
 def title_vectors(products: Sequence[Product], vectors: WordVectors) -> Vectors:
-    """[products, dimensions]: the word vector of each title, as long as it counts beside the other features."""
-    titles = [words(product.title[:TITLE_CHARACTERS]) for product in products]
-    return vectors.embed(titles) * np.float32(_VECTOR_WEIGHT)
+    """[products, dimensions]: the word vector of each title."""
+    return vectors.embed([words(product.title[:TITLE_CHARACTERS]) for product in products])
 
 
 def unit_rows(matrix: csr_matrix) -> csr_matrix:

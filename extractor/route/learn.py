@@ -14,7 +14,7 @@ from extractor.route.examples import Example
 from extractor.route.features import Vocabulary, features, title_vectors
 from extractor.route.phrases import names_of
 from extractor.route.router import Tree
-from extractor.route.tree import Layout, fit_tree
+from extractor.route.tree import VECTOR_WEIGHT, Layout, fit_tree
 from extractor.route.vectors import WordVectors
 
 # An example counts as much as so many names.
@@ -39,7 +39,8 @@ def learn(layout: Layout, examples: Sequence[Example], vectors: WordVectors, cos
     documents = list(map(features, products))
     vocabulary = Vocabulary.of(documents, min_documents=_LEAST_DOCUMENTS)
     dense = title_vectors(products, vectors)
-    matrix = hstack([vocabulary.matrix(documents), csr_matrix(dense)], format="csr", dtype=np.float32)
+    parts = [vocabulary.matrix(documents), csr_matrix(dense * np.float32(VECTOR_WEIGHT))]
+    matrix = hstack(parts, format="csr", dtype=np.float32)
     answers = [*(answer_of(layout, example) for example in examples), *owners]
     weights = np.array([1.0] * len(examples) + [_NAME_WEIGHT] * len(names), np.float32)
     model = fit_tree(layout, matrix, answers, dense=dense.shape[1], cost=cost, weights=weights)

@@ -59,7 +59,7 @@ class Names:
         firsts = self._embed([_first_part(text) for text in texts])
         heads = self._embed([title[: tail_start(title)] for title in read])
         titles = self._embed(read)
-        scores: Scores = self._paths @ (PATH * titles).T
+        scores: Scores = PATH * (self._paths @ titles.T)
         for weight, vectors in ((HEAD, heads), (FIRST, firsts), (TITLE, titles)):
             scores += weight * self._best(self._names @ vectors.T)
         if any(product.category_path for product in products):

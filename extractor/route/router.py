@@ -27,6 +27,10 @@ from extractor.taxonomy import Taxonomy
 BACK_OFF, ASK = 0.15, 0.5
 # Products scored at a time: with 10,000 categories 20 MB for each of a few tables.
 _BATCH = 512
+# Batches are filled up to a multiple of it: a product's numbers are then the same to the last bit in whatever company
+# it comes. A run that is resumed must say what one without a break says.
+_FULL = 16
+_FILLER = Product("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +126,14 @@ class CategoryRouter:
     def _route(self, products: Sequence[Product]) -> list[Routing]:
         found: list[Routing] = []
         for start in range(0, len(products), _BATCH):
-            probabilities, familiar = self._scored(products[start : start + _BATCH])
+            batch = products[start : start + _BATCH]
+            fillers = [_FILLER] * (-len(batch) % _FULL)
+            probabilities, familiar = self._scored([*batch, *fillers])
             found += [
                 routing(self.layout, row, self.settings.curve, self.settings.thresholds)
                 if known
                 else Routing((), UNKNOWN_CATEGORY)
-                for row, known in zip(probabilities, familiar, strict=True)
+                for row, known in zip(probabilities[: len(batch)], familiar, strict=False)
             ]
         return found
 

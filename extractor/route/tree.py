@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extractor.route.vectors import stepped
 from extractor.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float32]
 # Weights smaller than this are dropped: most are, and what they add up to changes no decision.
 _NEGLIGIBLE = 0.01
+# Length of a listing's word vector when a model is learned, where that of all its other features is 1.
+VECTOR_WEIGHT = 0.7
 # Whatever is further from 0 is certain; its exponential is still a number.
 _MOST_SCORE = np.float32(60)
 
@@ -122,18 +125,19 @@ class TreeModel:
     Args:
         weights: [features, columns], sparse.
         bias: [columns].
-        dense: So many of the features, the last ones, are numbers that every listing has.
+        dense: So many of the features, the last ones, are the numbers of a word vector times VECTOR_WEIGHT.
     """
 
     def __init__(self, weights: csr_matrix, bias: Scores, dense: int) -> None:
         self.weights = weights
         self.bias = bias
         known = weights.shape[0] - dense
-        # A sparse product would spend most of its time on the dense features.
-        self._of_known, self._of_dense = weights[:known], weights[known:].toarray()
+        # A sparse product would spend most of its time on the dense features. In steps, as the vectors are: see `unit`.
+        self._of_known = weights[:known]
+        self._of_dense = stepped(weights[known:].toarray() * np.float32(VECTOR_WEIGHT), 256)
 
     def scores(self, known: csr_matrix, dense: Scores) -> Scores:
-        """[n, columns]; compare among siblings."""
+        """[n, columns] of n listings' known features and word vectors; compare among siblings."""
         found: Scores = (known @ self._of_known).toarray()
         found += dense @ self._of_dense
         found += self.bias
