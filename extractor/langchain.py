@@ -90,6 +90,7 @@ class OutcomeLine(TypedDict):
     title: str
     description: str
     category: CategoryLine
+    also: list[CategoryLine]
     values: list[ValueLine]
     rejections: list[RejectionLine]
     feed: dict[str, Any]
