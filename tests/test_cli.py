@@ -128,7 +128,8 @@ def test_demo(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (0, "")
     assert "What is in the graph" in ended.err
     report, graph = tmp_path / "runs" / "demo.1" / "report.html", tmp_path / "runs" / "demo.1.duckdb"
-    assert ended.err.endswith(f"\nReport: {report}   graph: {graph}\n")
+    assert f"\nReport: {report}   graph: {graph}\n" in ended.err
+    assert ended.err.endswith(f"{tmp_path}/runs/demo.1/product.html\n")
     assert report.exists() and graph.exists()
 
 

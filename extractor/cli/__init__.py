@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from extractor import __version__
-from extractor.cli import evaluation, gate, graph, models, prompts, route, run, schemas
+from extractor.cli import demo, evaluation, gate, graph, models, prompts, route, run, schemas
 
 
 class Commands(TyperGroup):
@@ -51,7 +51,8 @@ def _main(
     """A product feed goes in, a product knowledge graph that can be trusted comes out."""
 
 
-run.add_to(app)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
 models.add_to(app)
 gate.add_to(evaluation.app)
 app.add_typer(evaluation.app, name="eval")

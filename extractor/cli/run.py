@@ -1,9 +1,8 @@
-"""`extractor run` and `extractor demo`."""
+"""`extractor run`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,16 +14,6 @@ if TYPE_CHECKING:
     from extractor.brands.link import Linker
     from extractor.config import RunConfig
     from extractor.journal import Summary
-    from extractor.records import Outcome
-
-# Products that the demo shows.
-SHOWN = 3
-
-
-def add_to(app: typer.Typer) -> None:
-    """Both commands stand at the top level."""
-    app.command("run")(run)
-    app.command("demo")(demo)
 
 
 def run(
@@ -114,27 +103,6 @@ def run(
         raise typer.Exit(1)
 
 
-def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
-    engine: Annotated[str, typer.Option(help="auto, vllm, server, transformers or scripted.")] = "auto",
-) -> None:
-    """Sample feed -> graph -> report, on the embedded model."""
-    from extractor.config import load_config
-    from extractor.errors import ConfigError
-
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out.parent}: {error.strerror}; give another --out") from None
-    feed = str(files("extractor") / "demo" / "feed.jsonl")
-    graph = out.with_name(f"{out.name}.duckdb")
-    settings = load_config(None, {"feeds": (feed,), "out": out, "graph": graph, "engine": engine})
-    execute(settings)
-    show_graph(graph)
-    show_products(out, settings.min_confidence)
-    console().print(f"\nReport: {out / 'report.html'}   graph: {graph}", markup=False, soft_wrap=True)
-
-
 def execute(settings: RunConfig) -> Summary:
     """Run with a progress bar, write the report, merge into the graph, print the summary for people."""
     from extractor.graph.stores import open_store
@@ -199,44 +167,3 @@ def rejects_too_many(settings: RunConfig, summary: Summary) -> bool:
         return False
     rejected = sum(map(is_rejected, read_outcomes(settings.out)))
     return rejected > settings.max_reject_rate * summary.outcomes
-
-
-def show_graph(graph: Path) -> None:
-    """A table of what the graph holds."""
-    from rich.table import Table
-
-    from extractor.graph.stores.duckdb import DuckDBStore
-
-    with DuckDBStore(graph, read_only=True) as store:
-        stats = store.stats()
-    table = Table("kind", "nodes", title="What is in the graph", title_justify="left")
-    for kind, count in stats["nodes"].items():
-        table.add_row(kind, str(count))
-    console().print(table, f"{stats['statements']} statements from {stats['runs']} run(s)")
-
-
-def show_products(run_dir: Path, min_confidence: float) -> None:
-    """The products of which most is known for sure, each value with the place it stands at."""
-    from extractor.journal import read_outcomes
-
-    best = sorted(read_outcomes(run_dir), key=lambda outcome: -sum(v.confidence**2 for v in outcome.values))
-    for outcome in best[:SHOWN]:
-        show_product(outcome, min_confidence)
-
-
-def show_product(outcome: Outcome, min_confidence: float) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    columns = ("attribute", "value", "as written", "span", "confidence")
-    table = Table(*columns, title=escape(outcome.title), title_justify="left")
-    sure = [value for value in outcome.values if value.confidence >= min_confidence]
-    for value in sure:
-        span = f"{value.span.start}-{value.span.end}" if value.span else value.how
-        canonical = f"{value.canonical} {value.unit}" if value.unit else value.canonical
-        cells = (value.attribute, canonical, value.surface, span, f"{value.confidence:.2f}")
-        table.add_row(*map(escape, cells))
-    category = " > ".join(outcome.category.path) or "unknown"
-    console().print(
-        "", table, escape(f"category: {category}; {len(outcome.values) - len(sure)} guesses left out")
-    )

@@ -17,6 +17,7 @@ from extractor.datafile import content_hash
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.nodes import KINDS, Node, Said
+from extractor.graph.rank import COUNTS
 from extractor.graph.statements import gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -38,6 +39,7 @@ _NOT_COMPARED = frozenset(
     {
         *(
             "in_category",
+            "also_in_category",
             "brand_check",
             "has_feed_category",
             "sold_by",
@@ -60,14 +62,14 @@ _RUN = "match-"
 
 _TITLES = "SELECT product, arg_max(title, run) AS title FROM listings GROUP BY product ORDER BY product"
 # A value that lost to one that more listings of its product state is still what this listing says.
-_STATED = """
+_STATED = f"""
 SELECT DISTINCT product, predicate, label FROM statements
-WHERE subject = 'product:' || product AND (rank <> 'deprecated' OR reason LIKE '% counts: %')
+WHERE subject = 'product:' || product AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
     AND source <> 'match' AND predicate NOT IN ('same_as', 'different_from') ORDER BY ALL
 """
-_CATEGORIES = """
+_CATEGORIES = f"""
 SELECT product, object FROM statements WHERE predicate = 'in_category' AND subject = 'product:' || product
-    AND (rank <> 'deprecated' OR reason LIKE '% counts: %') ORDER BY ALL
+    AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}')) ORDER BY ALL
 """
 _PEOPLE = """
 SELECT DISTINCT substring(subject, 9) AS one, substring(object, 9) AS other, predicate FROM statements

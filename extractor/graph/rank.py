@@ -27,6 +27,8 @@ Rank = Literal["preferred", "normal", "deprecated"]
 ASSERT = "assert"
 RETRACT = "retract"
 PERSON = "person"
+# Stands in the reason of what lost to another object, and of nothing else: its listing does say so.
+COUNTS = " counts: "
 
 # Functional without a schema that says so.
 _ALWAYS_FUNCTIONAL = {"in_category"}
@@ -138,7 +140,7 @@ def _outdone(claims: Sequence[Claim], functional: Collection[str]) -> dict[str, 
         weights = {o: _Weight.of(said, listings[predicate, o]) for o, said in by_object.items()}
         winner = max(sorted(weights), key=lambda o: weights[o].order)
         for other in by_object.keys() - {winner}:
-            reason = f"{winner} counts: {weights[winner].over(weights[other])}"
+            reason = f"{winner}{COUNTS}{weights[winner].over(weights[other])}"
             lost |= dict.fromkeys((claim.id for claim in by_object[other]), reason)
     return lost
 

@@ -100,7 +100,7 @@ _stated_often = lru_cache(maxsize=16_384)(_stated_once)
 def _said(
     outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], linker: Linker | None
 ) -> Iterator[Said]:
-    yield from _category(outcome, product, run_id)
+    yield from _categories(outcome, product, run_id)
     yield from _attributes(outcome, run_id, relations)
     brands = []
     for said in _stated(outcome, product, run_id, relations):
@@ -141,18 +141,19 @@ def _value(
     return Said(product, predicate, target, value.confidence, provenance)
 
 
-def _category(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
-    """The product's category and, where ids follow the path, the branch above it."""
-    category = outcome.category
-    if not category.path:
-        return
-    branch = _branch(category.id, category.path)
+def _categories(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
+    """The product's category, those of a bundle's other parts, and, where ids follow the path, what lies above them."""
     origin = _origin(run_id, outcome.product_id, "taxonomy")
-    yield Said(product, "in_category", branch[-1], category.confidence, origin)
     # A run says once what lies above a category, not once for each product in it.
-    origin = _origin(run_id, "", "taxonomy")
-    for parent, child in pairwise(branch):
-        yield Said(child, "subcategory_of", parent, 1.0, origin)
+    shared = _origin(run_id, "", "taxonomy")
+    also = [("also_in_category", category) for category in outcome.also]
+    for predicate, category in [("in_category", outcome.category), *also]:
+        if not category.path:
+            continue
+        branch = _branch(category.id, category.path)
+        yield Said(product, predicate, branch[-1], category.confidence, origin)
+        for parent, child in pairwise(branch):
+            yield Said(child, "subcategory_of", parent, 1.0, shared)
 
 
 def _attributes(outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> Iterator[Said]:

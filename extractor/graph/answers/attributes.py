@@ -18,7 +18,7 @@ PRICE, CURRENCY, SELLER = "has_price", "has_currency", "sold_by"
 REMARKS = frozenset(
     {
         *("brand_link", "brand_check", "sub_brand_of"),
-        *("same_as", "different_from", "subcategory_of", IN_CATEGORY, "has_attribute"),
+        *("same_as", "different_from", "subcategory_of", IN_CATEGORY, "also_in_category", "has_attribute"),
     }
 )
 

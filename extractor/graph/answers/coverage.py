@@ -17,6 +17,7 @@ from typing import Any
 from extractor.attribute import Attribute
 from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, check_products, find_category
+from extractor.graph.rank import COUNTS
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import LIKELY
 from extractor.schema import SchemaStore, default_folder
@@ -102,7 +103,7 @@ SELECT coalesce(c.category, '') AS category, thing, predicate, object, n.label A
     max(confidence) FILTER (rank <> 'deprecated') AS confidence
 FROM statements AS s JOIN ({THING_OF}) AS t ON t.product = s.subject JOIN nodes AS n ON n.id = s.object
 LEFT JOIN ({CATEGORY_OF_THING}) AS c USING (thing)
-WHERE NOT list_contains($1, predicate) AND (rank <> 'deprecated' OR contains(reason, ' counts: '))
+WHERE NOT list_contains($1, predicate) AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
 GROUP BY ALL ORDER BY category, predicate, thing, object
 """
 _PRODUCTS = f"""

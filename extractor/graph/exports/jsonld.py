@@ -42,6 +42,7 @@ _CLASSES = {
 _LINKS = {
     "has_brand": "brand",
     "in_category": "category",
+    "also_in_category": "category",
     "subcategory_of": "broader",
     "suits": "audience",
     "is_a": "additionalType",
