@@ -86,7 +86,8 @@ def test_bands_come_from_what_is_known() -> None:
         tune_bands(probabilities, np.array(labels)) for labels in ([1, 1, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1])
     ]
     assert [(round(b.same, 2), round(b.ask, 2)) for b in bands] == [(0.35, 0.35), (0.7, 0.05)]
-    assert [Bands(0.7, 0.3).of(p) for p in (0.7, 0.5, 0.1)] == ["same", "ask", "different"]
+    with pytest.raises(ValueError, match="ask <= same"):
+        Bands(same=0.3, ask=0.7)
 
 
 def test_a_scorer_is_fitted_kept_and_read_again(tmp_path: Path) -> None:

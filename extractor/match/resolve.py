@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from extractor.match.ask import Decider
 from extractor.match.block import NEIGHBORS, candidates
 from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.evidence import evidence
 from extractor.match.listing import Listing
-from extractor.match.score import Band, Scorer
+from extractor.match.score import Scorer
 from extractor.match.table import build_table
 from extractor.match.veto import Claims, Spoken, claims, conflict, without
 
@@ -42,7 +43,7 @@ class Decision:
     # Ids, the smaller first.
     left: str
     right: str
-    band: Band
+    band: Literal["same", "ask"]
     # 0..1.
     probability: float
     # One line for a person: what speaks for it.
@@ -168,7 +169,7 @@ class _Collection:
     def _is_vetoed(self, pair: Pair) -> bool:
         return conflict(self._said[pair.left], self._said[pair.right]) is not None
 
-    def _decision(self, pair: Pair, band: Band) -> Decision:
+    def _decision(self, pair: Pair, band: Literal["same", "ask"]) -> Decision:
         left, right = self._listings[pair.left], self._listings[pair.right]
         return Decision(left.id, right.id, band, round(pair.score, 4), evidence(left, right))
 

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 from zipfile import BadZipFile
 
 from extractor.datafile import DataFileError, parse_json, read_text
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 NOTES, ARRAYS = "scorer.json", "arrays.npz"
 # Scored at a time.
 _PAIRS = 20_000
-Band = Literal["same", "ask", "different"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,6 @@ class Bands:
     def __post_init__(self) -> None:
         if not 0.0 <= self.ask <= self.same <= 1.0:
             raise ValueError(f"bands {self.ask} and {self.same} are not 0 <= ask <= same <= 1")
-
-    def of(self, probability: float) -> Band:
-        if probability >= self.same:
-            return "same"
-        return "ask" if probability >= self.ask else "different"
 
 
 @dataclass(frozen=True)
