@@ -56,7 +56,7 @@ HEAVY = (
 SLOW = (
     *HEAVY,
     *("duckdb", "pyarrow", "jsonschema", "pydantic", "jinja2"),
-    *("psycopg", "neo4j", "ladybug", "tenacity", "scipy", "numpy", "sklearn", "rapidfuzz"),
+    *("psycopg", "neo4j", "ladybug", "tenacity", "numpy", "rapidfuzz"),
 )
 
 
