@@ -90,12 +90,12 @@ class OutcomeLine(TypedDict):
     title: str
     description: str
     category: CategoryLine
-    also: list[CategoryLine]
     values: list[ValueLine]
     rejections: list[RejectionLine]
     feed: dict[str, Any]
     usage: UsageLine
     made_by: dict[str, str]
+    also: list[CategoryLine]
 
 
 class ProductExtractor(Runnable[Listing, OutcomeLine]):

@@ -283,14 +283,14 @@ class Outcome:
     title: str
     description: str
     category: CategoryChoice
-    # Categories of the other parts, where the product is a bundle.
-    also: tuple[CategoryChoice, ...] = ()
     values: tuple[AttributeValue, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     # Brand, seller attributes and facts as the feed states them.
     feed: Mapping[str, Any] = field(default_factory=dict)
     usage: Usage = Usage()
     made_by: MadeBy = MadeBy()
+    # Categories of the other parts, where the product is a bundle.
+    also: tuple[CategoryChoice, ...] = ()
 
     @property
     def text(self) -> str:
