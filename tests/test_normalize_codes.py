@@ -58,6 +58,7 @@ def test_one_check_digit_in_ten_is_right(body: int, digit: int) -> None:
         ("P2.5", "P2.5"),
         ("Galaxy S21 Ultra", "galaxy s21 ultra"),
         ("Telecaster", "telecaster"),
+        ("0ß", "0SS"),
     ],
 )
 def test_model_numbers(surface: str, canonical: str) -> None:

@@ -290,7 +290,7 @@ def test_every_vote_may_be_repaired_once(store: SchemaStore) -> None:
 
 def test_a_product_that_cannot_be_asked_about_is_told_once(store: SchemaStore) -> None:
     engine = answering({})
-    long = Product("long", "word " * 20_000 + "end")
+    long = Product("long", "television " * 20_000 + "end")
     [outcome] = extract(engine, store, long, votes=3)
     assert [r.reason for r in outcome.rejections] == [Reason.TOO_LONG]
     assert engine.calls == []

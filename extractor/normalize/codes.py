@@ -6,7 +6,7 @@ import re
 
 from extractor.attribute import Attribute
 from extractor.normalize.normal import Normal, Problem, member
-from extractor.normalize.spelling import fold, tidy
+from extractor.normalize.spelling import fold
 from extractor.records import Reason
 from extractor.units import Units
 
@@ -40,12 +40,12 @@ def gtin(surface: str, attribute: Attribute, units: Units) -> Normal:
 
 def model(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "hlx-j270dw", "HLX J270DW" -> "HLXJ270DW"; a name, "Galaxy S21", stays one: "galaxy s21"."""
-    code, folded = tidy(surface), fold(surface)
+    folded = fold(surface)
     if known := member(folded, attribute):
         return Normal(known)
-    if not _DIGIT.search(code) or not _CODE.fullmatch(code) or _NAME.search(code):
+    if not _DIGIT.search(folded) or not _CODE.fullmatch(folded) or _NAME.search(folded):
         return Normal(folded)
-    return Normal(_SEPARATOR.sub("", code).upper())
+    return Normal(_SEPARATOR.sub("", folded).upper())
 
 
 def _with_check_digit(body: str) -> str:
