@@ -14,7 +14,6 @@ from extractor.evaluation.statistics import (
     Interval,
     Scores,
     SumsArray,
-    benjamini_hochberg,
     difference,
     micro,
     randomization_p,
@@ -28,10 +27,6 @@ RIGHT, WRONG, MISSED = (1, 1, 1, 1), (0, 0, 1, 1), (0, 0, 0, 1)
 def listings(*rows: tuple[int, ...]) -> SumsArray:
     return np.array(rows, dtype=np.float64)
 
-
-# Benjamini and Hochberg 1995, section 3.2: of 15 hypotheses the first four are rejected at 0.05.
-FIRST_OF_15 = (0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459)
-ADJUSTED_OF_15 = (0.0015, 0.003, 0.0095, 0.035625, 0.0603, 0.063857, 0.063857, 0.0645, 0.0765)
 
 counts = st.integers(0, 4)
 row = st.tuples(counts, counts, counts).map(lambda n: (n[0], n[0], n[0] + n[1], n[0] + n[2]))
@@ -121,22 +116,6 @@ def test_nothing_predicted_and_nothing_stated_is_no_error() -> None:
     nothing = listings((0, 0, 0, 0), (0, 0, 0, 0))
     assert scores(nothing).f1 == Interval(0, 0, 0)
     assert difference(nothing, nothing).p == 1
-
-
-@pytest.mark.parametrize(
-    ("p_values", "adjusted"),
-    [
-        ([], []),
-        ([0.03], [0.03]),
-        ([0.01, 0.04, 0.03, 0.5], [0.04, 0.16 / 3, 0.16 / 3, 0.5]),
-        (
-            [*FIRST_OF_15, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0],
-            [*ADJUSTED_OF_15, 0.486, 0.581182, 0.714875, 0.753231, 0.813214, 1.0],
-        ),
-    ],
-)
-def test_correction_for_many_slices(p_values: list[float], adjusted: list[float]) -> None:
-    np.testing.assert_allclose(benjamini_hochberg(p_values), adjusted, atol=1e-6)
 
 
 @given(pairs)

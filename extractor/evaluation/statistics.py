@@ -9,7 +9,7 @@ arrays whose first axis is the listing and whose last axis is metrics.Sums; ever
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -171,22 +171,6 @@ def randomization_p(a: SumsArray, b: SumsArray, resamples: int, rng: np.random.G
         trials += len(swapped)
     exact = 2 ** len(changes) <= resamples
     return extreme / trials if exact else (extreme + 1) / (trials + 1)
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, order kept: of all below 0.05, at most 5 % are expected to be there by luck.
-
-    Benjamini and Hochberg 1995. It holds for slices that share listings: these are positively dependent (Benjamini
-    and Yekutieli 2001). Holm's correction is stricter, and would miss most real regressions of single attributes.
-    """
-    if not p_values:
-        return []
-    p = np.asarray(p_values)
-    order = np.argsort(p)[::-1]
-    ranks = np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(p) / ranks))
-    return [float(each) for each in adjusted]
 
 
 def _expanded(value: float, draws: Array, listings: int) -> Interval:
