@@ -202,9 +202,10 @@ def test_answer_stays_within_grammar_and_schema(engine: Engine, asked: Request) 
 @lenient
 @pytest.mark.parametrize("asked", [SONY, MANY_BYTES, CHAT, CHOICE, CUT], ids=lambda asked: asked.id)
 def test_tokens_spell_the_text_with_their_probabilities(engine: Engine, asked: Request) -> None:
-    if engine.name in ("scripted", "langchain"):
-        pytest.skip("has no tokens")
     (answer,) = engine.generate([asked])
+    if engine.name in ("scripted", "langchain"):  # say nothing of tokens, and invent none
+        assert answer.tokens == ()
+        return
     assert "".join(token.text for token in answer.tokens) == answer.text
     assert all(token.logprob <= 0 for token in answer.tokens)
     # What the grammar forces is certain, what it leaves open is not.
@@ -229,10 +230,9 @@ def test_bad_requests_leave_the_others_alone(engine: Engine) -> None:
 
 @lenient
 def test_answer_that_is_cut_says_so(engine: Engine) -> None:
-    if engine.name == "langchain":
-        pytest.skip("how long an answer may be is the chat model's own setting")
     (answer,) = engine.generate([CUT])
-    assert answer.finish == "length"
+    # How long an answer may be is a chat model's own setting.
+    assert answer.finish == ("stop" if engine.name == "langchain" else "length")
 
 
 @lenient

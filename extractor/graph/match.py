@@ -37,25 +37,9 @@ _PRICES = ("has_price", "has_sale_price")
 # Relations that are of the listing or of its place in the catalogue, not of the product.
 _NOT_COMPARED = frozenset(
     {
-        *(
-            "in_category",
-            "also_in_category",
-            "brand_check",
-            "has_feed_category",
-            "sold_by",
-            "has_url",
-            "has_image",
-            "has_image_url",
-        ),
-        *(
-            "has_currency",
-            "has_availability",
-            "has_stock",
-            "has_sku",
-            "has_rating",
-            "has_reviews",
-            "has_sales",
-        ),
+        *("in_category", "also_in_category", "has_feed_category", "brand_check", "sold_by"),
+        *("has_url", "has_image", "has_image_url", "has_sku", "has_currency"),
+        *("has_availability", "has_stock", "has_rating", "has_reviews", "has_sales"),
     }
 )
 _RUN = "match-"

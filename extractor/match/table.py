@@ -7,8 +7,9 @@ token is worth works on the next collection. Weights of tokens come from the col
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from extractor.match.listing import Listing
@@ -80,7 +81,7 @@ def build_table(listings: Sequence[Listing]) -> Table:
     of_title = [tokenize(title) for title in titles]
     of_text = [_text_tokens(listing, tokens) for listing, tokens in zip(listings, of_title, strict=True)]
     folded = [" ".join(tokens.words) for tokens in of_title]
-    kind: Callable[[Iterable[Iterable[str]]], Kind] = lambda rows: _kind(rows, len(listings))  # noqa: E731
+    kind = partial(_kind, count=len(listings))
     codes = kind(tokens.codes for tokens in of_title)
     return Table(
         listings,

@@ -87,7 +87,7 @@ def _refuse_others(info: ModelInfo) -> None:
     except Exception as error:
         raise ConfigError(
             f"{info.source}: transformers cannot read its config.json ({one_line(error)})"
-        ) from None
+        ) from error
     architectures = config.architectures or []
     if not set(architectures) & set(CAUSAL.values()):
         name = ", ".join(architectures) or config.model_type
@@ -109,7 +109,7 @@ def _load(info: ModelInfo) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(info.source)
         model = AutoModelForCausalLM.from_pretrained(info.source, dtype="auto")
     except Exception as error:  # whatever transformers, safetensors and the hub raise
-        raise ConfigError(f"{info.source}: cannot be loaded ({one_line(error)})") from None
+        raise ConfigError(f"{info.source}: cannot be loaded ({one_line(error)})") from error
     return tokenizer, model.to(loop.device())
 
 
