@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extractor.cli.graph.shared import GraphOption, JsonOption, app, say, say_json
+from extractor.cli.graph.shared import GraphOption, JsonOption, app, changing, say, say_json
 from extractor.match.block import NEIGHBORS
 
 if TYPE_CHECKING:
@@ -52,17 +52,12 @@ def match(
     """
     from extractor.errors import ConfigError
     from extractor.graph.match import match_graph
-    from extractor.graph.stores.duckdb import DuckDBStore
     from extractor.match.score import Scorer, shipped_scorer
 
-    if not graph.exists():
-        raise ConfigError(
-            f"{graph}: no such graph; `extractor graph merge RUN_DIR --graph {graph}` makes one"
-        )
     if ask_out and not ask_out.absolute().parent.is_dir():
         raise ConfigError(f"{ask_out}: its folder is not there; make it, or give another --ask-out")
     fitted = Scorer.load(scorer) if scorer else shipped_scorer()
-    with DuckDBStore(graph) as store, _asked_model(engine, model, base_url) as asked:
+    with changing(graph) as store, _asked_model(engine, model, base_url) as asked:
         matched = match_graph(store, fitted, neighbors, asked)
     if ask_out:
         _write_asked(matched, ask_out)

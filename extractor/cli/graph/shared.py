@@ -44,7 +44,9 @@ def changing(graph: Path) -> closing[DuckDBStore]:
     from extractor.graph.stores.duckdb import DuckDBStore
 
     if not graph.exists():
-        raise ConfigError(f"{graph}: no such graph; give the one that this is about")
+        raise ConfigError(
+            f"{graph}: no such graph; `extractor graph merge RUN_DIR --graph {graph}` makes one"
+        )
     return closing(DuckDBStore(graph))
 
 
