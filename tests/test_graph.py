@@ -232,6 +232,18 @@ def test_a_taxonomy_whose_ids_are_no_paths_has_no_known_ancestors() -> None:
     assert list(facts.nodes.values())[1:] == [Node("category:4711", "Category", "C")]
 
 
+def test_a_bundle_is_also_in_the_categories_of_its_other_parts() -> None:
+    speakers = CategoryChoice("electronics.speakers", ("Electronics", "Speakers"), 0.6)
+    facts = facts_of(outcome("x", "TV + speaker", also=(speakers,)), "r1", RELATIONS)
+    assert facts is not None
+    assert [(s.subject, s.predicate, s.object, s.confidence) for s in facts.statements.values()] == [
+        ("product:x", "in_category", "category:electronics.tvs", 0.75),
+        ("category:electronics.tvs", "subcategory_of", "category:electronics", 1.0),
+        ("product:x", "also_in_category", "category:electronics.speakers", 0.6),
+        ("category:electronics.speakers", "subcategory_of", "category:electronics", 1.0),
+    ]
+
+
 def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
     facts = facts_of(outcome("x", "T", feed={"facts": {"care": "wash " * 100}}), "r", RELATIONS)
     assert facts is not None
