@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 How = Literal["span", "choice", "derived"]
 # "taxonomy": where a product's category was chosen, not read, and of what that category implies. "person": stated or
@@ -332,8 +332,7 @@ class Outcome:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(NamedTuple):
     """Where a Statement comes from."""
 
     run: str
@@ -349,8 +348,7 @@ class Provenance:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One edge of the graph with its origin."""
 
     # Node ids such as "product:bb-1", "brand:sony", "category:electronics.tvs".

@@ -139,23 +139,6 @@ def test_what_an_outcome_says() -> None:
     expected = [
         ("product:x", "in_category", "category:electronics.tvs", 0.75, route),
         (
-            "category:electronics.tvs",
-            "subcategory_of",
-            "category:electronics",
-            1.0,
-            replace(route, product=""),
-        ),
-        *(
-            (
-                "category:electronics.tvs",
-                "has_attribute",
-                f"attribute:{name}",
-                1.0,
-                replace(route, product=""),
-            )
-            for name in ("brand", "gender")
-        ),
-        (
             "product:x",
             "has_screen_size",
             "value:screen_size:65 inch",
@@ -178,14 +161,24 @@ def test_what_an_outcome_says() -> None:
         ("product:x", "has_brand", "brand:sony", 1.0, origin("feed", None, feed)),
         ("product:x", "brand_check", "value:brand_check:agreement", 0.9, origin("title", Span(0, 4), text)),
     ]
+    of_category = [
+        ("category:electronics.tvs", "subcategory_of", "category:electronics"),
+        ("category:electronics.tvs", "has_attribute", "attribute:brand"),
+        ("category:electronics.tvs", "has_attribute", "attribute:gender"),
+    ]
     assert list(facts.statements.values()) == [
         Statement(subject, predicate, target, "normal", confidence, provenance)
         for subject, predicate, target, confidence, provenance in expected
     ]
+    assert list(facts.shared.statements.values()) == [
+        Statement(*edge, "normal", 1.0, route._replace(product="")) for edge in of_category
+    ]
     assert all(name == statement.id for name, statement in facts.statements.items())
     assert facts.nodes["product:x"] == Node("product:x", "Product", TITLE)
     assert facts.nodes["brand:sony"] == Node("brand:sony", "Brand", "Sony")
-    assert facts.nodes["category:electronics"] == Node("category:electronics", "Category", "Electronics")
+    assert facts.shared.nodes["category:electronics"] == Node(
+        "category:electronics", "Category", "Electronics"
+    )
 
 
 @pytest.mark.parametrize(
@@ -238,9 +231,11 @@ def test_a_bundle_is_also_in_the_categories_of_its_other_parts() -> None:
     assert facts is not None
     assert [(s.subject, s.predicate, s.object, s.confidence) for s in facts.statements.values()] == [
         ("product:x", "in_category", "category:electronics.tvs", 0.75),
-        ("category:electronics.tvs", "subcategory_of", "category:electronics", 1.0),
         ("product:x", "also_in_category", "category:electronics.speakers", 0.6),
-        ("category:electronics.speakers", "subcategory_of", "category:electronics", 1.0),
+    ]
+    assert [(s.subject, s.predicate, s.object) for s in facts.shared.statements.values()] == [
+        ("category:electronics.tvs", "subcategory_of", "category:electronics"),
+        ("category:electronics.speakers", "subcategory_of", "category:electronics"),
     ]
 
 
@@ -575,7 +570,10 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     assert {name: len(rows) for name, rows in tables.items()} == counts
     facts = facts_of(SONY, "r1", RELATIONS)
     assert facts is not None
-    assert {row["id"] for row in tables["statements"]} == set(facts.statements)
+    assert {row["id"] for row in tables["statements"]} == {
+        *facts.statements,
+        *facts.shared.statements,
+    }
 
 
 def test_an_export_replaces_only_an_export(tmp_path: Path, graph: DuckDBStore) -> None:

@@ -13,7 +13,7 @@ from test_graph_cli import graph
 from extractor.graph.check import problems
 from extractor.graph.nodes import Node, Said
 from extractor.graph.person import Speaker, take_back
-from extractor.graph.statements import ProductFacts, gathered
+from extractor.graph.statements import Facts, ProductFacts, gathered
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Provenance
 
@@ -119,7 +119,7 @@ def test_what_is_taken_back_of_a_brand_is_so_for_all_listings_that_say_it() -> N
         product = Node(f"product:{name}", "Product", "T")
         edges = [(product, "has_brand", brand), (brand, "sub_brand_of", parent)]
         facts = gathered(Said(*edge, 1.0, origin) for edge in edges)
-        return ProductFacts(name, "T", "hash", facts.nodes, facts.statements)
+        return ProductFacts(name, "T", "hash", facts.nodes, facts.statements, Facts({}, {}))
 
     def ranks() -> list[tuple[Any, ...]]:
         said = "SELECT source, rank FROM statements WHERE predicate = 'sub_brand_of' ORDER BY ALL"

@@ -69,7 +69,7 @@ def _linked(mention: _Mention, outcome: Outcome, linker: Linker) -> _Mention:
     origin, target = mention.said.provenance, mention.said.target
     node = _known(link.brand) if link.brand else _candidate(target, link, outcome, linker)
     made_by = "+".join(filter(None, (origin.model, linker.registry.id)))
-    said = mention.said._replace(target=node, provenance=replace(origin, model=made_by))
+    said = mention.said._replace(target=node, provenance=origin._replace(model=made_by))
     return replace(mention, said=said, link=link)
 
 
@@ -82,7 +82,7 @@ def _candidate(target: Node, link: Link, outcome: Outcome, linker: Linker) -> No
     if link.rule == "new brand" and target.id.removeprefix("brand:") not in linker.registry.brands:
         return target
     vertical = slug(outcome.category.path[0], "-") if outcome.category.path else "unknown"
-    return replace(target, id=f"{target.id}{MEANING}{vertical}")
+    return target._replace(id=f"{target.id}{MEANING}{vertical}")
 
 
 def _why(mention: _Mention, link: Link, linker: Linker) -> Iterator[Said]:
@@ -126,7 +126,7 @@ def _is_same(feed: _Mention, text: _Mention, linker: Linker | None) -> bool:
 
 def _placed(said: Said, place: Span, outcome: Outcome) -> Said:
     source: Source = "title" if place.start < len(outcome.title) else "description"
-    origin = replace(said.provenance, source=source, span=place, quote=place.slice(outcome.text))
+    origin = said.provenance._replace(source=source, span=place, quote=place.slice(outcome.text))
     return said._replace(provenance=origin)
 
 

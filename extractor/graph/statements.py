@@ -43,15 +43,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """All that one Outcome says of its product."""
+    """All that one Outcome says."""
 
     product_id: str
     title: str
     content_hash: str
-    # Node id -> node, the product's own first.
+    # Of its product: node id -> node, the product's own first.
     nodes: Mapping[str, Node]
     # Statement id -> statement; kept, because working out an id is what a merge spends most time on.
     statements: Mapping[str, Statement]
+    # Of its categories; one and the same object for many products.
+    shared: Facts
 
 
 def facts_of(
@@ -69,8 +71,18 @@ def facts_of(
         return None
     product = Node(f"product:{outcome.product_id}", "Product", outcome.title)
     facts = gathered(_said(outcome, product, run_id, relations, linker))
-    nodes = {product.id: product, **facts.nodes}
-    return ProductFacts(outcome.product_id, outcome.title, outcome.content_hash, nodes, facts.statements)
+    return ProductFacts(
+        outcome.product_id,
+        outcome.title,
+        outcome.content_hash,
+        {product.id: product, **facts.nodes},
+        facts.statements,
+        _of_categories(
+            run_id,
+            tuple((c.id, c.path) for c in (outcome.category, *outcome.also)),
+            frozenset(name for name in _attributes(outcome) if name in relations),
+        ),
+    )
 
 
 def gathered(said: Iterable[Said]) -> Facts:
@@ -80,28 +92,17 @@ def gathered(said: Iterable[Said]) -> Facts:
     for each in said:
         nodes.setdefault(each.subject.id, each.subject)
         nodes.setdefault(each.target.id, each.target)
-        name, statement = _stated_once(each) if each.provenance.product else _stated_often(each)
-        statements.setdefault(name, statement)
+        statement = Statement(
+            each.subject.id, each.predicate, each.target.id, "normal", each.confidence, each.provenance
+        )
+        statements.setdefault(statement.id, statement)
     return Facts(nodes, statements)
-
-
-def _stated_once(said: Said) -> tuple[str, Statement]:
-    """Id and statement."""
-    statement = Statement(
-        said.subject.id, said.predicate, said.target.id, "normal", said.confidence, said.provenance
-    )
-    return statement.id, statement
-
-
-# What is about no product comes again with every product of a category, and an id takes long.
-_stated_often = lru_cache(maxsize=16_384)(_stated_once)
 
 
 def _said(
     outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], linker: Linker | None
 ) -> Iterator[Said]:
     yield from _categories(outcome, product, run_id)
-    yield from _attributes(outcome, run_id, relations)
     brands = []
     for said in _stated(outcome, product, run_id, relations):
         if said.predicate == HAS_BRAND:
@@ -142,32 +143,49 @@ def _value(
 
 
 def _categories(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
-    """The product's category, those of a bundle's other parts, and, where ids follow the path, what lies above them."""
+    """The product's category, and those of a bundle's other parts."""
     origin = _origin(run_id, outcome.product_id, "taxonomy")
-    # A run says once what lies above a category, not once for each product in it.
-    shared = _origin(run_id, "", "taxonomy")
     also = [("also_in_category", category) for category in outcome.also]
     for predicate, category in [("in_category", outcome.category), *also]:
-        if not category.path:
-            continue
-        branch = _branch(category.id, category.path)
-        yield Said(product, predicate, branch[-1], category.confidence, origin)
-        for parent, child in pairwise(branch):
-            yield Said(child, "subcategory_of", parent, 1.0, shared)
+        if category.path:
+            branch = _branch(category.id, category.path)
+            yield Said(product, predicate, branch[-1], category.confidence, origin)
 
 
-def _attributes(outcome: Outcome, run_id: str, relations: Mapping[str, str]) -> Iterator[Said]:
-    """Which attributes of the schemas products of this category have; said once of a run, as is what lies above it."""
-    if not outcome.category.path:
-        return
-    category = _branch(outcome.category.id, outcome.category.path)[-1]
-    stated = [value.attribute for value in outcome.values]
-    stated += [slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts]
+def _attributes(outcome: Outcome) -> Iterator[str]:
+    """Names of what it states, as schemas may name them."""
+    yield from (value.attribute for value in outcome.values)
+    yield from (slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts)
+
+
+@lru_cache(maxsize=16_384)
+def _of_categories(
+    run_id: str, categories: tuple[tuple[str, tuple[str, ...]], ...], attributes: frozenset[str]
+) -> Facts:
+    """What a run says once, not once for each product: what lies above categories, and which attributes products have.
+
+    Args:
+        run_id: Of the run.
+        categories: Id and path; the first is the product's own.
+        attributes: Ids of those of the schemas that it states.
+    """
     origin = _origin(run_id, "", "taxonomy")
-    for name in dict.fromkeys(stated):
-        if name in relations:
-            attribute = Node(f"attribute:{name}", KINDS["attribute"], name.replace("_", " "))
-            yield Said(category, "has_attribute", attribute, 1.0, origin)
+    branches = [_branch(name, path) for name, path in categories if path]
+    said = [
+        Said(child, "subcategory_of", parent, 1.0, origin)
+        for branch in branches
+        for parent, child in pairwise(branch)
+    ]
+    if categories[0][1]:
+        said += [
+            Said(branches[0][-1], "has_attribute", _attribute_node(name), 1.0, origin)
+            for name in sorted(attributes)
+        ]
+    return gathered(said)
+
+
+def _attribute_node(name: str) -> Node:
+    return Node(f"attribute:{name}", KINDS["attribute"], name.replace("_", " "))
 
 
 def _branch(category_id: str, path: Sequence[str]) -> list[Node]:

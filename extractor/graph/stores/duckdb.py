@@ -14,6 +14,7 @@ from threading import Timer
 from typing import Any, Self
 
 import duckdb
+import pyarrow as pa
 
 from extractor.errors import ConfigError
 from extractor.graph.statements import Facts, ProductFacts
@@ -27,6 +28,7 @@ from extractor.graph.stores.tables import (
     listing_table,
     node_table,
     prepare,
+    shared_facts,
     statement_table,
 )
 
@@ -38,21 +40,23 @@ _READING = {"memory_limit": "1GB"}
 _CLOSED = "SET enable_external_access = false; SET lock_configuration = true"
 
 
-# What a run said before and does not say now; ranks and reasons are derived and make no difference.
+# What a run said before and does not say now; ranks and reasons are derived and make no difference. `scope` of what
+# follows is SQL: the statements of the run that may be among the new ones.
 _FORGET = """
 DELETE FROM statements AS old WHERE run = $run AND NOT EXISTS
     (FROM new_statements AS new WHERE new.id::UUID = old.id
-     AND new.label = old.label AND new.confidence = old.confidence)
+     AND new.label = old.label AND new.confidence = old.confidence) AND {scope}
 """
 _SAY = f"""
 INSERT INTO statements SELECT id::UUID, {", ".join([*STATEMENT_COLUMNS][1:])}, '' FROM new_statements AS new
-    WHERE NOT EXISTS (FROM statements AS old WHERE old.run = $run AND old.id = new.id::UUID)
+    ANTI JOIN (SELECT id FROM statements WHERE run = $run AND {{scope}}) AS old ON old.id = new.id::UUID
 """
+_ALL = "true"
+_OF_LISTINGS = "product IN (SELECT product FROM new_listings)"
+_OF_NO_LISTING = "product = ''"
 _NAME = "INSERT INTO nodes FROM new_nodes AS new WHERE NOT EXISTS (FROM nodes AS old WHERE old.id = new.id)"
-# A run that comes for the first time has nothing to forget, and looking for it takes long.
-_ARE_LISTED = """
-SELECT count(*) FROM listings WHERE run = $run AND product IN (SELECT product FROM new_listings)
-"""
+# A run that speaks of these listings for the first time has nothing to forget, and looking for it takes long.
+_ARE_LISTED = f"SELECT count(*) FROM listings WHERE run = $run AND {_OF_LISTINGS}"
 _FORGET_LISTINGS = """
 DELETE FROM listings AS old WHERE run = $run AND EXISTS
     (FROM new_listings AS new WHERE new.product = old.product
@@ -153,12 +157,13 @@ class DuckDBStore:
             self._add_run(run_id, manifest)
 
     def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
-        with self._transaction(), self._registered(batch, run_id):
-            is_known = self._count(_ARE_LISTED, {"run": run_id})
-            change = self._say(
-                run_id, "product IN (SELECT product FROM new_listings)" if is_known else "false"
-            )
-            self._connection.execute(_FORGET_LISTINGS, {"run": run_id})
+        with self._transaction(), self._registered(_listed(run_id, batch)):
+            removed, scope = 0, _OF_NO_LISTING
+            if self._count(_ARE_LISTED, {"run": run_id}):
+                removed = self._forget(run_id, _OF_LISTINGS)
+                self._connection.execute(_FORGET_LISTINGS, {"run": run_id})
+                scope = f"({_OF_LISTINGS} OR {_OF_NO_LISTING})"
+            change = Change(self._say(run_id, scope), removed)
             self._connection.execute(_LIST, {"run": run_id})
             is_moved = settle(self._connection, [facts.product_id for facts in batch])
             if change.removed or is_moved:
@@ -166,10 +171,11 @@ class DuckDBStore:
         return change
 
     def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
-        with self._transaction(), self._registered([facts]):
+        with self._transaction(), self._registered(_stated([facts])):
             before = listings_of(self._connection, run_id)
             self._add_run(run_id, manifest)
-            change = self._say(run_id, "true")
+            removed = self._forget(run_id, _ALL)
+            change = Change(self._say(run_id, _ALL), removed)
             self._settle(before | listings_of(self._connection, run_id))
         return change
 
@@ -211,12 +217,15 @@ class DuckDBStore:
             [run_id, json.dumps(manifest, sort_keys=True)],
         )
 
-    def _say(self, run_id: str, scope: str) -> Change:
-        """Make the new statements all that a run says where `scope`, SQL, is true."""
-        removed = self._count(f"{_FORGET} AND {scope}", {"run": run_id})
-        added = self._count(_SAY, {"run": run_id})
+    def _forget(self, run_id: str, scope: str) -> int:
+        """Remove what the run does not say any more; how many statements that are."""
+        return self._count(_FORGET.format(scope=scope), {"run": run_id})
+
+    def _say(self, run_id: str, scope: str) -> int:
+        """Add what the run did not say before, with its nodes; how many statements that are."""
+        added = self._count(_SAY.format(scope=scope), {"run": run_id})
         self._connection.execute(_NAME)
-        return Change(added, removed)
+        return added
 
     def unsettled(self) -> Iterator[str]:
         """Ids of statements with a wrong rank or reason, and of products in a wrong SPU."""
@@ -246,14 +255,8 @@ class DuckDBStore:
             self._connection.execute("COMMIT")
 
     @contextmanager
-    def _registered(self, batch: Sequence[ProductFacts | Facts], run_id: str = "") -> Iterator[None]:
-        """What is new as Arrow tables that SQL can name."""
-        listings = [facts for facts in batch if isinstance(facts, ProductFacts)]
-        tables = {
-            "new_listings": listing_table(run_id, listings),
-            "new_statements": statement_table(batch),
-            "new_nodes": node_table(batch),
-        }
+    def _registered(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+        """SQL can name them."""
         for name, table in tables.items():
             self._connection.register(name, table)
         try:
@@ -261,6 +264,14 @@ class DuckDBStore:
         finally:
             for name in tables:
                 self._connection.unregister(name)
+
+
+def _listed(run_id: str, batch: Sequence[ProductFacts]) -> dict[str, pa.Table]:
+    return {"new_listings": listing_table(run_id, batch), **_stated([*batch, shared_facts(batch)])}
+
+
+def _stated(facts: Sequence[ProductFacts | Facts]) -> dict[str, pa.Table]:
+    return {"new_statements": statement_table(facts), "new_nodes": node_table(facts)}
 
 
 def _connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

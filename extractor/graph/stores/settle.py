@@ -68,13 +68,12 @@ _SIZES = "SELECT of, count(*) FROM statements JOIN grouped USING (product) GROUP
 # it, or a rank was given before, can a rank be another than normal.
 _CONTESTED = f"""
 CREATE OR REPLACE TEMP TABLE contested AS
-WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS MATERIALIZED (
-    SELECT of, subject, predicate, object, product, run, rank FROM statements JOIN part USING (product)
-    WHERE NOT {_PAIR}
+WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS (
+    FROM statements JOIN part USING (product) WHERE NOT {_PAIR}
 ), word AS (
     SELECT subject, predicate, object FROM statements WHERE source = 'person' AND NOT {_PAIR}
 )
-SELECT of FROM said WHERE product <> '' GROUP BY of, product HAVING min(run) <> max(run)
+SELECT of FROM listings JOIN part USING (product) GROUP BY of, product HAVING count(*) > 1
 UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
     GROUP BY of, subject, predicate HAVING min(object) <> max(object)
 UNION SELECT of FROM said WHERE rank <> 'normal'

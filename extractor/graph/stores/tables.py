@@ -10,10 +10,10 @@ run's row groups only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -21,7 +21,7 @@ import pyarrow as pa
 from extractor.errors import ConfigError
 from extractor.graph.nodes import KINDS, Node
 from extractor.graph.statements import Facts, ProductFacts
-from extractor.records import Statement
+from extractor.records import Provenance, Statement
 
 # Raised when the tables change in a way that an older package cannot read.
 FORMAT = 2
@@ -120,49 +120,56 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
 
 
 def listing_table(run_id: str, batch: Sequence[ProductFacts]) -> pa.Table:
-    return table(_LISTING_COLUMNS, [(run_id, f.product_id, f.title, f.content_hash) for f in batch])
+    columns = [f.product_id for f in batch], [f.title for f in batch], [f.content_hash for f in batch]
+    return _arrow(_LISTING_COLUMNS, [run_id] * len(batch), *columns)
+
+
+def shared_facts(batch: Sequence[ProductFacts]) -> Facts:
+    """What the batch says of categories, each statement once."""
+    nodes: dict[str, Node] = {}
+    statements: dict[str, Statement] = {}
+    for facts in {id(facts.shared): facts.shared for facts in batch}.values():
+        nodes.update(facts.nodes)
+        statements.update(facts.statements)
+    return Facts(nodes, statements)
 
 
 def node_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
     nodes: dict[str, Node] = {}
     for facts in batch:
         nodes.update(facts.nodes)
-    found = nodes.values()
-    return _arrow(_NODE_COLUMNS, [*nodes], [node.kind for node in found], [node.label for node in found])
+    return _arrow(_NODE_COLUMNS, *_transposed([*nodes.values()], Node))
 
 
 def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
-    # By id: products of one category state what lies above it in the same words.
-    labels: dict[str, str] = {}
-    said: list[Statement] = []
-    for facts in batch:
-        for name, statement in facts.statements.items():
-            if name not in labels:
-                labels[name] = facts.nodes[statement.object].label
-                said.append(statement)
-    origins = [statement.provenance for statement in said]
-    spans = [origin.span for origin in origins]
-    # Column by column: a row at a time takes three times as long.
+    """Statements of the facts; no two of them may state the same."""
+    names = [name for facts in batch for name in facts.statements]
+    said = [statement for facts in batch for statement in facts.statements.values()]
+    labels = [facts.nodes[s.object].label for facts in batch for s in facts.statements.values()]
+    *what, origins = _transposed(said, Statement)
+    *of, spans, quote, prompt, schema, model = _transposed(origins, Provenance)
     return _arrow(
         STATEMENT_COLUMNS,
-        [*labels],
-        *_fields(said, "subject", "predicate", "object"),
-        [*labels.values()],
-        *_fields(said, "rank", "confidence"),
-        *_fields(origins, "run", "product", "source"),
+        names,
+        *what[:3],
+        labels,
+        *what[3:],
+        *of,
         [span and span.start for span in spans],
         [span and span.end for span in spans],
-        *_fields(origins, "quote", "prompt", "schema", "model"),
+        *(quote, prompt, schema, model),
     )
 
 
-def _fields(records: Sequence[object], *names: str) -> Iterator[list[Any]]:
-    return (list(map(attrgetter(name), records)) for name in names)
+def _transposed(rows: Sequence[Any], of: type[NamedTuple]) -> list[list[Any]]:
+    """Column by column: `zip(*rows)` takes ten times as long."""
+    return [list(map(itemgetter(at), rows)) for at in range(len(of._fields))]
 
 
 def table(columns: Mapping[str, pa.DataType], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
     """Rows, in the order of `columns`."""
-    return _arrow(columns, *(list(zip(*rows, strict=True)) or [()] * len(columns)))
+    rows = [*rows]
+    return _arrow(columns, *([row[at] for row in rows] for at in range(len(columns))))
 
 
 def _arrow(columns: Mapping[str, pa.DataType], *values: Sequence[Any]) -> pa.Table:
