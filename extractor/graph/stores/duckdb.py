@@ -33,7 +33,8 @@ from extractor.graph.stores.tables import (
 )
 
 # A merge streams, and a laptop does other things beside it: what does not fit goes to the disk, hardly slower.
-_SETTINGS = {"threads": "2", "memory_limit": "128MB"}
+# What is committed stands in the log beside the file; the file seldom takes it over, because that takes long.
+_SETTINGS = {"threads": "2", "memory_limit": "128MB", "checkpoint_threshold": "128MB"}
 # For questions that people ask.
 _READING = {"memory_limit": "1GB"}
 # For people's SQL: reads this graph and nothing else.

@@ -72,12 +72,14 @@ WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS (
     FROM statements JOIN part USING (product) WHERE NOT {_PAIR}
 ), word AS (
     SELECT subject, predicate, object FROM statements WHERE source = 'person' AND NOT {_PAIR}
+), judged AS MATERIALIZED ( -- first, because there are few
+    SELECT DISTINCT product FROM statements JOIN word USING (subject, predicate, object)
 )
 SELECT of FROM listings JOIN part USING (product) GROUP BY of, product HAVING count(*) > 1
 UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
     GROUP BY of, subject, predicate HAVING min(object) <> max(object)
 UNION SELECT of FROM said WHERE rank <> 'normal'
-UNION SELECT of FROM said JOIN word USING (subject, predicate, object)
+UNION SELECT of FROM judged JOIN part USING (product)
 """
 # What persons say elsewhere of the same statements comes along, but is not `own`: it is ranked where it stands.
 _SAID = f"""
