@@ -28,6 +28,7 @@ from extractor.records import Outcome, Policy, Product, Unreadable
 from extractor.route import CategoryRouter, find_router
 from extractor.schema import SchemaStore
 from extractor.schema import default_folder as schemas_folder
+from extractor.schema_set import all_schemas, write_schemas
 from extractor.versions import versions
 
 if TYPE_CHECKING:  # bm25s, which only those need who show demonstrations
@@ -63,6 +64,7 @@ def run(
         ExtractorError: see errors.py; what is done so far stays in the folder.
     """
     files = check(config)
+    schemas = all_schemas(files.store)
     with closing(open_named_engine(config)) if engine is None else nullcontext(engine) as opened:
         extractor = assemble(config, files, opened)
         hashes = {task: template.hash for task, template in extractor.prompts.items()}
@@ -70,12 +72,14 @@ def run(
         identity = {
             **config.identity(),
             "router": files.router.hash,
+            "schemas": schemas.hash,
             "prompts": hashes,
             "demonstrations": pool.identity(extractor.shots) if pool else None,
             "policy": extractor.policy,
             "proposer": extractor.proposer.hash if extractor.proposer else None,
         }
         with Journal.open(config.out, identity, made_by=extractor.made_by(), versions=versions()) as journal:
+            write_schemas(config.out, schemas)
             rejected = 0
             feed = _Feed(islice(read_feeds(config.feeds, config.mapping, format=config.format), config.limit))
             for batch in batched(journal.pending(feed), config.batch_size):

@@ -22,6 +22,7 @@ from extractor.errors import SchemaError
 from extractor.taxonomy import CategoryNode, Taxonomy, load_taxonomy
 
 __all__ = [
+    "BASE",
     "Attribute",
     "CategoryNode",
     "CategorySchema",
@@ -32,6 +33,8 @@ __all__ = [
     "schema_from_names",
 ]
 
+# Schema of what every category has, and of what has none.
+BASE = "base"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # Files right under schemas/ that define no object.
 _NOT_SCHEMAS = ("audience", "defs", "router", "units", "values")
@@ -108,7 +111,7 @@ class SchemaStore:
 
     def for_category(self, category_id: str) -> CategorySchema:
         """The effective schema of a category; "base" for one that the taxonomy does not have."""
-        return self.by_id(category_id if category_id in self.taxonomy else "base")
+        return self.by_id(category_id if category_id in self.taxonomy else BASE)
 
     def by_id(self, schema_id: str) -> CategorySchema:
         """The schema of a category or of a file's stem.
@@ -119,6 +122,14 @@ class SchemaStore:
         if schema_id not in self._schemas:
             self._schemas[schema_id] = self._build(schema_id)
         return self._schemas[schema_id]
+
+    def attributes_of(self, schema_id: str) -> tuple[Attribute, ...]:
+        """The attributes of `by_id`, for who wants those of all categories: the rest of a schema takes longer."""
+        merged: dict[str, Attribute] = {}
+        for ancestor in self._lineage(schema_id):
+            # Replacing keeps the place, so that a leaf's version of an attribute does not move it.
+            merged |= self._own_attributes(ancestor)
+        return tuple(merged.values())
 
     def check(self) -> list[str]:
         """Every problem of every file, one line each; empty when all is well."""
@@ -154,17 +165,13 @@ class SchemaStore:
                 f"{self.folder}: no schema {schema_id!r}; there are {', '.join(self.ids())}"
                 " and the categories of taxonomy.jsonl"
             )
-        merged: dict[str, Attribute] = {}
-        for ancestor in self._lineage(schema_id):
-            # Replacing keeps the place, so that a leaf's version of an attribute does not move it.
-            merged |= self._own_attributes(ancestor)
-        return _category_schema(schema_id, self._title(schema_id), tuple(merged.values()))
+        return _category_schema(schema_id, self._title(schema_id), self.attributes_of(schema_id))
 
     def _lineage(self, schema_id: str) -> tuple[str, ...]:
         """Ids whose files make up a schema; a file beside base.json (another kind of entity) stands alone."""
         if schema_id in self._files and self._files[schema_id].parent == self.folder:
             return (schema_id,)
-        return ("base", *(self.taxonomy.lineage(schema_id) or (schema_id,)))
+        return (BASE, *(self.taxonomy.lineage(schema_id) or (schema_id,)))
 
     def _own_attributes(self, schema_id: str) -> dict[str, Attribute]:
         """What the file of this id itself defines; nothing when there is no file."""
@@ -187,6 +194,8 @@ class _Documents:
         self._root = folder.resolve()
         self._json: dict[Path, Any] = {}
         self._schemas: dict[Path, _File] = {}
+        # Folder of a file, its reference, id of the attribute: thousands of categories share their definitions.
+        self._referred: dict[tuple[Path, str, str], Attribute] = {}
 
     def file(self, path: Path) -> _File:
         """A schema file, strictly read."""
@@ -204,8 +213,15 @@ class _Documents:
 
     def attribute(self, path: Path, name: str) -> Attribute:
         """One of the file's properties, references resolved."""
+        node = self.file(path).properties[name]
         try:
-            return parse_attribute(name, self._resolve(self.file(path).properties[name], path, ()))
+            match node:
+                case {"$ref": str(ref), **beside} if not beside and not ref.startswith("#"):
+                    key = (path.parent, ref, name)
+                    if key not in self._referred:
+                        self._referred[key] = parse_attribute(name, self._resolve(node, path, ()))
+                    return self._referred[key]
+            return parse_attribute(name, self._resolve(node, path, ()))
         except DataFileError as error:
             raise SchemaError(f"{path}: {name}: {error}") from None
 
