@@ -38,6 +38,8 @@ _TABLES = {
         "* REPLACE (id::UUID AS id)",
     ),
 }
+# The same; a snapshot that an older package wrote does not have them.
+_SINCE_3 = {"run_schemas": ("*", "*"), "schemas": ("*", "* REPLACE (content::JSON AS content)")}
 
 
 def is_snapshot(path: Path) -> bool:
@@ -59,7 +61,7 @@ def write_snapshot(graph: DuckDBStore, folder: Path) -> None:
             new = folder / f"{_VERSION}{secrets.token_hex(6)}"
             new.mkdir()
             try:
-                for name, (stored, _) in _TABLES.items():
+                for name, (stored, _) in (_TABLES | _SINCE_3).items():
                     graph.copy_to_parquet(f"SELECT {stored} FROM {name}", new / f"{name}.parquet")
                 before = os.readlink(folder / _CURRENT) if is_snapshot(folder) else None
                 _publish(new)
@@ -74,7 +76,8 @@ def attach_snapshot(connection: duckdb.DuckDBPyConnection, folder: Path) -> None
     files = (folder / _CURRENT).resolve()
     text = str(files).replace("'", "''")
     connection.execute(f"SET allowed_directories = ['{text}']")
-    for name, (_, read) in _TABLES.items():
+    later = {name: sql for name, sql in _SINCE_3.items() if (files / f"{name}.parquet").exists()}
+    for name, (_, read) in (_TABLES | later).items():
         connection.execute(f"CREATE VIEW {name} AS SELECT {read} FROM read_parquet('{text}/{name}.parquet')")
 
 

@@ -24,7 +24,9 @@ from extractor.graph.statements import Facts, ProductFacts
 from extractor.records import Provenance, Statement
 
 # Raised when the tables change in a way that an older package cannot read.
-FORMAT = 2
+FORMAT = 3
+# The oldest that can be read as it is.
+_READABLE = 2
 
 # SQL for the kind that a node id says.
 KIND_OF_ID = (
@@ -36,8 +38,13 @@ KIND_OF_ID = (
 _SINCE_2 = """
 -- Listings that are one product, two or more of a spu; node ids. Derived: see settle.py.
 CREATE TABLE members (spu VARCHAR NOT NULL, product VARCHAR NOT NULL);
--- Relation types with one true object at most, as the schemas of the last merge say.
+-- Relation types with one true object at most. Derived: see schemas.py.
 CREATE TABLE functional (predicate VARCHAR NOT NULL);
+"""
+_SINCE_3 = """
+-- Which schemas a run was made with, and what they say (extractor/schema_set.py), once for all runs that have the same.
+CREATE TABLE run_schemas (run VARCHAR NOT NULL, hash VARCHAR NOT NULL);
+CREATE TABLE schemas (hash VARCHAR NOT NULL, content JSON NOT NULL);
 """
 
 _TABLES = f"""
@@ -64,7 +71,7 @@ CREATE TABLE statements (
 CREATE VIEW edges AS
     SELECT subject, predicate, object, max(confidence) AS confidence, count(*) AS statements
     FROM statements WHERE rank <> 'deprecated' GROUP BY ALL;
-{_SINCE_2}"""
+{_SINCE_2}{_SINCE_3}"""
 
 # Format -> SQL that makes the next one of it.
 _MIGRATIONS = {
@@ -73,7 +80,8 @@ ALTER TABLE statements ADD COLUMN reason VARCHAR DEFAULT '';
 ALTER TABLE statements ALTER COLUMN reason SET NOT NULL;
 {_SINCE_2}
 UPDATE graph_format SET version = 2;
-"""
+""",
+    2: f"{_SINCE_3} UPDATE graph_format SET version = 3;",
 }
 
 _LISTING_COLUMNS = dict.fromkeys(("run", "product", "title", "content_hash"), pa.string())
@@ -94,10 +102,10 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
     Args:
         connection: In a transaction.
         path: Of the file, for messages.
-        read_only: An older one is refused too.
+        read_only: An older one stays as it is, or is refused.
 
     Returns:
-        Whether it was older: what is derived is to be settled then.
+        Whether it was brought up to date: what is derived is to be settled then.
 
     Raises:
         ConfigError: It cannot be read by this package.
@@ -111,9 +119,13 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
     (version,) = connection.execute("SELECT version FROM graph_format").fetchone() or (FORMAT,)
     if version > FORMAT:
         raise ConfigError(f"{path}: made by a newer version of this package; upgrade to read it")
-    if version < FORMAT and read_only:
+    if version < _READABLE and read_only:
         advice = f"`extractor graph merge RUN_DIR --graph {path}` brings it up to date"
         raise ConfigError(f"{path}: made by an older version of this package; {advice}")
+    if read_only:
+        if version < FORMAT:
+            connection.execute(_SINCE_3.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        return False
     for older in range(version, FORMAT):
         connection.execute(_MIGRATIONS[older])
     return bool(version < FORMAT)
