@@ -59,7 +59,8 @@ def derive_schemas(taxonomy: Path, attributes: Path, out: Path) -> Derived:
 
     Args:
         taxonomy: File whose lines have `attributes`, ids of what the products of a category have.
-        attributes: File of `{"id", "name", "values"?, "extends"?}` lines; without values, words of the text are it.
+        attributes: File of `{"id", "name", "values"?, "extends"?, "functional"?, "key"?}` lines; without values,
+            words of the text are it.
         out: Folder; what an earlier call wrote there is replaced.
 
     Raises:
@@ -110,6 +111,9 @@ class _Line(BaseModel):
     # Another attribute that has these values as well: "light color" extends "color".
     extends: str | None = None
     values: tuple[Annotated[str, StringConstraints(pattern=r"^\S([^\n\r]*\S)?$")], ...] = Field(default=())
+    # As x-functional and x-key of a schema.
+    functional: bool = False
+    key: bool = False
 
 
 def _read_attributes(path: Path) -> dict[str, _Line]:
@@ -153,19 +157,24 @@ def _own_ids(ids: Iterable[str]) -> dict[str, str]:
 
 def _definition(line: _Line, known: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """As a schema file has it; `known` are further words for its values, by value in lower case."""
-    described = {"title": line.name, "description": f"{line.name}, where the text states it."}
     values = tuple(value for value in dict.fromkeys(line.values) if value.lower() not in _NO_VALUES)
-    if not values:
-        return {"type": "string", **described, "x-how": "span"}
     synonyms = _synonyms(values, known)
     return {
-        "type": "array",
-        "items": {"type": "string", "enum": list(values)},
-        "maxItems": min(_MOST_VALUES, len(values)),
-        **described,
-        "x-how": "choice",
+        **_value(values, line.functional),
+        "title": line.name,
+        "description": f"{line.name}, where the text states it.",
+        "x-how": "choice" if values else "span",
         **({"x-synonyms": synonyms} if synonyms else {}),
+        **{f"x-{word}": True for word in ("functional", "key") if getattr(line, word)},
     }
+
+
+def _value(values: Sequence[str], functional: bool) -> dict[str, Any]:
+    """Words of the text, or one or several of `values`."""
+    one = {"type": "string"} | ({"enum": list(values)} if values else {})
+    if functional or not values:
+        return one
+    return {"type": "array", "items": one, "maxItems": min(_MOST_VALUES, len(values))}
 
 
 def _synonyms(values: Sequence[str], known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
