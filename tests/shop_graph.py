@@ -7,14 +7,13 @@ cancelling (e to its power), and dear ones sell less. Every tenth headphone is l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from test_graph import outcome, said, write_run
 
-from extractor.graph.merge import functional_relations, merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.nodes import Node, Said
 from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -71,16 +70,13 @@ def matched(one: str, other: str) -> Said:
     return Said(ends[0], "same_as", ends[1], 0.95, origin)
 
 
-relations, functional = cache(schema_relations), cache(functional_relations)
-
-
 def fill(store: DuckDBStore, folder: Path, products: int = 120, effect: float = 2.0, seed: int = 0) -> None:
     """Merge the shop's run and its matches; a shop with more products holds those of a smaller one."""
     rng = np.random.default_rng(seed)
     singles = [headphones(number, rng, effect) for number in range(products)]
     twins = [twin(first) for first in singles[::10]]
     listings: list[Outcome] = [*singles, *twins, *map(speaker, range(products // 20))]
-    merge_runs([write_run(folder, "shop", listings)], store, relations(), functional=functional())
+    merge_runs([write_run(folder, "shop", listings)], store)
     store.state("match", {}, gathered(matched(each.product_id[:-2], each.product_id) for each in twins))
 
 

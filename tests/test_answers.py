@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shop_graph import HEADPHONES, fill, functional, relations, shop
+from shop_graph import HEADPHONES, fill, shop
 from test_graph import outcome, said, write_run
 from test_graph_cli import graph as command
 
@@ -38,9 +38,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBStore]:
 def small(tmp_path: Path) -> Iterator[DuckDBStore]:
     """Two headphones."""
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs(
-            [write_run(tmp_path / "run", "r1", [RED, BLUE])], store, relations(), functional=functional()
-        )
+        merge_runs([write_run(tmp_path / "run", "r1", [RED, BLUE])], store)
         yield store
 
 
@@ -89,7 +87,7 @@ def test_a_label_of_two_categories_is_no_name(tmp_path: Path) -> None:
     cases = [CategoryChoice(f"{top}.cases", (top.title(), "Cases"), 0.9) for top in ("phones", "music")]
     listings = [outcome(each.id, "T", category=each) for each in cases]
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", listings)], store, {})
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store)
         with pytest.raises(
             ConfigError, match=r"give an id, such as category:music\.cases, category:phones\.cases"
         ):
@@ -213,7 +211,7 @@ def test_numbers_keep_their_meaning_whatever_comes_and_goes(tmp_path: Path, smal
 
     green = "Acme A1 in-ear headphones green"
     added = listing("a-green", green, said("color", "green", green))
-    merge_runs([write_run(tmp_path / "more", "r2", [added])], small, relations(), functional=functional())
+    merge_runs([write_run(tmp_path / "more", "r2", [added])], small)
     grown = write_features(small, out)
     assert (grown.new_products, grown.new_features) == (1, 1)
     assert grown.written == (
@@ -243,12 +241,12 @@ def test_numbers_only_grow_whatever_is_merged_or_undone(changes: list[tuple[str,
     numbered: dict[str, list[dict[str, Any]]] = {"vocabulary": [], "products": []}
     with TemporaryDirectory() as name, DuckDBStore(Path(":memory:")) as store:
         folder = Path(name)
-        merge_runs([write_run(folder / "first", "first", [RED])], store, relations())
+        merge_runs([write_run(folder / "first", "first", [RED])], store)
         for run, products in changes:
             if products:
                 titled = [(each, f"{each} {run}") for each in sorted(products)]
                 listings = [listing(each, title, said("color", title, title)) for each, title in titled]
-                merge_runs([write_run(folder / run, run, listings)], store, relations())
+                merge_runs([write_run(folder / run, run, listings)], store)
                 merged.add(run)
             elif run in merged:
                 store.undo(run)
@@ -342,8 +340,6 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
         merge_runs(
             [write_run(tmp_path / "run", "r1", [RED, BLUE, torn, doubtful])],
             store,
-            relations(),
-            functional=functional(),
         )
         found = coverage(store)
     rows = {row.attribute: row for row in found.attributes}

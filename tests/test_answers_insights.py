@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact, nchypergeom_fisher
 from scipy.stats.contingency import odds_ratio
-from shop_graph import HEADPHONES, relations, shop
+from shop_graph import HEADPHONES, shop
 from test_graph import outcome, write_run
 
 from extractor.errors import ConfigError
@@ -124,7 +124,7 @@ def test_prices_of_two_currencies_are_never_in_one_band(tmp_path: Path) -> None:
         for number, price in enumerate(["$20", "€20", "$30", "n/a"])
     ]
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", listings)], store, relations())
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store)
         found = performers(store, find_category(store, "Headphones"), "sales")
     assert list(found.performance) == [1200] * 4
     assert [found.categories[0] == each for each in found.categories] == [True, False, True, False]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from html_page import CLOSING, HOSTILE, assert_harmless, assert_self_contained, in_browser, read_page
-from shop_graph import HEADPHONES, functional, matched, relations, shop
+from shop_graph import HEADPHONES, matched, shop
 from test_graph import outcome, said, write_run
 
 from extractor.errors import SinkError
@@ -52,8 +52,6 @@ def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
         merge_runs(
             [write_run(tmp_path / "run", "r", [OURS, NEAR, FAR, OWN, NAMELESS])],
             store,
-            relations(),
-            functional=functional(),
         )
         assert rivals(store, find_thing(store, "ours")) == [
             Rival(
@@ -86,9 +84,7 @@ def test_prices_of_two_currencies_are_never_compared(tmp_path: Path) -> None:
     assert (comparable(mixed), typical(mixed), typical([])) == ([20, 30], Money(25, "EUR"), None)
     rupees = replace(NEAR, feed={"facts": {"price": "₹1,099"}})
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs(
-            [write_run(tmp_path / "run", "r", [OURS, rupees])], store, relations(), functional=functional()
-        )
+        merge_runs([write_run(tmp_path / "run", "r", [OURS, rupees])], store)
         page = read_page(write_view(store, "ours", tmp_path / "view.html"))
     assert "20.00 EUR" in page.said and "1,099.00 ₹" in page.said
     assert "+5" not in page.said
@@ -121,10 +117,10 @@ def test_the_page_says_what_is_said_and_in_which_words(tmp_path: Path, graph: Du
 def test_what_was_decided_against_is_there_with_the_reason(tmp_path: Path) -> None:
     torn = product("torn", "Acme in-ear over-ear", ("wear_style", "in-ear"), ("wear_style", "over-ear"))
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", [torn])], store, relations(), functional=functional())
+        merge_runs([write_run(tmp_path / "run", "r", [torn])], store)
         because = Speaker("kim", "looked at it")
-        state_fact(store, "torn", "has_wear_style", "over-ear", relations(), because)
-        state_fact(store, "torn", "has_color", "teal", relations(), because)
+        state_fact(store, "torn", "has_wear_style", "over-ear", store.schemas().relations, because)
+        state_fact(store, "torn", "has_color", "teal", store.schemas().relations, because)
         page = read_page(write_view(store, "torn", tmp_path / "view.html"))
     assert "over-ear by hand looked at it kim 1.00" in page.said
     assert "in-ear decided against" in page.said
@@ -138,9 +134,7 @@ def test_a_product_in_no_category_has_a_page(tmp_path: Path) -> None:
     from extractor.records import UNKNOWN_CATEGORY
 
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs(
-            [write_run(tmp_path / "run", "r", [outcome("x", "T", category=UNKNOWN_CATEGORY)])], store, {}
-        )
+        merge_runs([write_run(tmp_path / "run", "r", [outcome("x", "T", category=UNKNOWN_CATEGORY)])], store)
         page = read_page(write_view(store, "x", tmp_path / "view.html"))
     assert "No attribute was read from its text." in page.said
     assert "Nothing of another brand in this category states the same values." in page.said
@@ -156,8 +150,6 @@ def hostile(tmp_path: Path) -> Iterator[DuckDBStore]:
         merge_runs(
             [write_run(tmp_path / "run", "r", [ours, rival, outcome("z", title)])],
             store,
-            relations(),
-            functional=functional(),
         )
         store.state("match", {}, gathered([matched(HOSTILE, "z")]))
         yield store

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_graph import RELATIONS, SONY, outcome, write_run
+from test_graph import SONY, outcome, write_run
 from test_graph_cli import graph as command
 
 from extractor.errors import ConfigError
@@ -27,7 +27,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(folder: Path) -> Path:
     with DuckDBStore(folder / "g.duckdb") as store:
-        merge_runs([write_run(folder / "run", "r1", [SONY])], store, RELATIONS)
+        merge_runs([write_run(folder / "run", "r1", [SONY])], store)
     return folder / "g.duckdb"
 
 
@@ -59,7 +59,7 @@ def test_the_projection_is_kept_until_the_graph_changes(tmp_path: Path) -> None:
     first = files()
     assert (ask(graph, COUNT, cache), files()) == ((["n"], [[1]]), first)
     with DuckDBStore(graph) as store:
-        merge_runs([write_run(tmp_path / "run2", "r2", [outcome("y", "Y")])], store, RELATIONS)
+        merge_runs([write_run(tmp_path / "run2", "r2", [outcome("y", "Y")])], store)
     assert ask(graph, COUNT, cache) == (["n"], [[2]])
     assert len(files()) == 1 and files() != first
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_graph import RELATIONS, SONY, TITLE, outcome, said, write_run
+from test_graph import SONY, TITLE, outcome, said, write_run
 from test_graph_cli import graph as command
 
 from extractor.errors import ConfigError
@@ -43,7 +43,7 @@ def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
     twin = outcome("x=2", TITLE, feed={"attributes": {"gtin": ["4006381333931"], "note": [FORMULA]}})
     odd = outcome("\x01 <&>", "+1 \x0c odd", said("brand", "odd", "+1 \x0c odd"))
     with DuckDBStore(tmp_path / "g.duckdb") as store:
-        merge_runs([write_run(tmp_path / "run", "r 1", [SONY, twin, odd])], store, RELATIONS)
+        merge_runs([write_run(tmp_path / "run", "r 1", [SONY, twin, odd])], store)
         store.state("m1", {"run_id": "m1"}, same("product:x", "product:x=2"))
         yield store
 

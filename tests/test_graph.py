@@ -13,16 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extractor.attribute import Attribute
 from extractor.errors import ConfigError, ExtractorError
 from extractor.graph.check import problems
 from extractor.graph.exports import export
 from extractor.graph.exports.jsonld import iri
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.nodes import Node, Said, slug
 from extractor.graph.show import describe
 from extractor.graph.statements import Facts, facts_of, gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.graph.stores.snapshot import write_snapshot
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
@@ -36,9 +38,18 @@ from extractor.records import (
     Span,
     Statement,
 )
+from extractor.schema_set import SchemaSet, shipped_schemas, write_schemas
 
 RELATIONS = {"brand": "has_brand", "gender": "suits", "occasion": "used_for", "product_type": "is_a"}
 TVS = CategoryChoice("electronics.tvs", ("Electronics", "TVs"), 0.75)
+SCHEMAS = SchemaSet.of(
+    {
+        "base": [
+            Attribute(name, name, "", relation=relation, functional=name == "brand")
+            for name, relation in RELATIONS.items()
+        ]
+    }
+)
 MADE_BY = MadeBy(prompt="attributes@v1", schema="electronics.tvs", model="embedded")
 
 
@@ -75,9 +86,20 @@ SONY = outcome(
 )
 
 
-def write_run(folder: Path, run_id: str, outcomes: Sequence[Outcome]) -> Path:
+def write_run(
+    folder: Path,
+    run_id: str,
+    outcomes: Sequence[Outcome],
+    schemas: SchemaSet | None = None,
+    created: str = "",
+) -> Path:
+    """The folder of a run; without schemas, of one that began before runs kept any: it has the package's."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+    manifest: dict[str, Any] = {"run_id": run_id} | ({"created": created} if created else {})
+    if schemas:
+        manifest["config"] = {"schemas": schemas.hash}
+        write_schemas(folder, schemas)
+    (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
     lines = [json.dumps(o.to_json(), ensure_ascii=False) + "\n" for o in outcomes]
     (folder / "outcomes.jsonl").write_text("".join(lines), encoding="utf-8")
     return folder
@@ -91,6 +113,7 @@ def snapshot(store: DuckDBStore) -> dict[str, list[tuple[Any, ...]]]:
         "listings": "FROM listings",
         "members": "FROM members",
         "runs": "SELECT id, manifest FROM runs",
+        **{name: f"FROM {name}" for name in ("schemas", "run_schemas", "functional")},
     }
     return {name: sorted(store.query(sql)[1], key=repr) for name, sql in tables.items()}
 
@@ -120,7 +143,7 @@ def in_memory() -> DuckDBStore:
 def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
     """A graph of one run with one product."""
     with DuckDBStore(tmp_path / "g.duckdb") as store:
-        merge_runs([write_run(tmp_path / "run", "r1", [SONY])], store, RELATIONS)
+        merge_runs([write_run(tmp_path / "run", "r1", [SONY], SCHEMAS)], store)
         yield store
 
 
@@ -247,7 +270,7 @@ def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
 
 
 def test_relations_come_from_the_schemas() -> None:
-    relations = schema_relations()
+    relations = shipped_schemas().relations
     assert (relations["brand"], relations["gender"]) == ("has_brand", "suits")
 
 
@@ -283,10 +306,9 @@ some_runs = st.dictionaries(st.sampled_from(["r1", "r2", "r3"]), one_run, min_si
 
 
 def write_runs(folder: Path, runs: dict[str, tuple[Outcome, ...]]) -> list[Path]:
-    return [write_run(folder / run_id, run_id, outcomes) for run_id, outcomes in runs.items()]
+    return [write_run(folder / run_id, run_id, outcomes, SCHEMAS) for run_id, outcomes in runs.items()]
 
 
-FUNCTIONAL = {"has_brand"}
 pair_predicates = st.sampled_from(["same_as", "different_from"])
 # Of matches: each run says of some pairs that they are the same.
 matches = st.lists(
@@ -316,7 +338,7 @@ class Event:
 
     def tell(self, store: DuckDBStore) -> None:
         if isinstance(self.content, Path):
-            merge_runs([self.content], store, RELATIONS, functional=FUNCTIONAL, batch_statements=8)
+            merge_runs([self.content], store, batch_statements=8)
         else:
             store.state(self.run_id, {}, self.content)
 
@@ -342,7 +364,6 @@ def test_order_repetition_and_what_was_undone_change_nothing(
     undone = data.draw(st.sets(st.sampled_from(told)))
     again = data.draw(st.permutations([*told, *data.draw(st.lists(st.sampled_from(told), max_size=2))]))
     with in_memory() as once, in_memory() as other:
-        once.define(FUNCTIONAL)
         for event in told:
             if event not in undone:
                 event.tell(once)
@@ -363,9 +384,9 @@ def test_a_run_says_what_its_folder_says_now(
     folder = tmp_path_factory.mktemp("runs")
     now = {o.product_id: o for o in first} | {o.product_id: o for o in second}
     with in_memory() as grown, in_memory() as fresh:
-        merge_runs([write_run(folder / "1", "r", first)], grown, RELATIONS)
-        merge_runs([write_run(folder / "2", "r", list(now.values()))], grown, RELATIONS)
-        merge_runs([write_run(folder / "2", "r", list(now.values()))], fresh, RELATIONS)
+        merge_runs([write_run(folder / "1", "r", first, SCHEMAS)], grown)
+        merge_runs([write_run(folder / "2", "r", list(now.values()), SCHEMAS)], grown)
+        merge_runs([write_run(folder / "2", "r", list(now.values()), SCHEMAS)], fresh)
         assert list(problems(grown)) == []
         # What lies above a category is no product's, so it stays until the run is undone.
         about_products = "SELECT id::VARCHAR, label, confidence FROM statements WHERE product <> ''"
@@ -383,7 +404,7 @@ def test_labels_are_the_spelling_that_most_use_and_the_title_of_the_last_run(tmp
         for run_id, of_run in titles.items()
     ]
     with in_memory() as store:
-        merge_runs(folders, store, RELATIONS)
+        merge_runs(folders, store)
         labels = dict(store.query("SELECT id, label FROM nodes")[1])
         assert (labels["brand:sony"], labels["product:0"]) == ("SONY", "SONY TV set")
         store.undo("r2")
@@ -395,7 +416,7 @@ def test_a_half_written_last_line_is_left_out(tmp_path: Path) -> None:
     with (folder / "outcomes.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"product_id": "y", "cont')
     with in_memory() as store:
-        (merged,) = merge_runs([folder], store, RELATIONS)
+        (merged,) = merge_runs([folder], store)
         assert (merged.outcomes, merged.half_written, store.stats()["nodes"]["Product"]) == (1, True, 1)
 
 
@@ -415,7 +436,7 @@ def test_a_broken_line_is_told_and_what_came_before_stays(tmp_path: Path, line: 
     journal.write_text(journal.read_text("utf-8") + line + "\n", encoding="utf-8")
     with in_memory() as store:
         with pytest.raises(ExtractorError) as error:
-            merge_runs([folder], store, RELATIONS, batch_statements=1)
+            merge_runs([folder], store, batch_statements=1)
         assert "\n" not in str(error.value)
         assert store.stats()["nodes"]["Product"] == 1
         assert list(problems(store)) == []
@@ -424,7 +445,7 @@ def test_a_broken_line_is_told_and_what_came_before_stays(tmp_path: Path, line: 
 def test_every_folder_is_looked_at_before_any_is_merged(tmp_path: Path) -> None:
     with in_memory() as store:
         with pytest.raises(ConfigError, match=r"nothing"):
-            merge_runs([write_run(tmp_path / "run", "r", [SONY]), tmp_path / "nothing"], store, RELATIONS)
+            merge_runs([write_run(tmp_path / "run", "r", [SONY]), tmp_path / "nothing"], store)
         assert store.stats() == {"nodes": {}, "statements": 0, "runs": 0}
 
 
@@ -445,7 +466,7 @@ def members(store: DuckDBStore) -> list[tuple[Any, ...]]:
 def test_matches_make_spus_and_a_later_match_replaces_its_own(tmp_path: Path) -> None:
     with in_memory() as store:
         run = write_run(tmp_path / "run", "r1", [outcome(name, f"Title {name}") for name in "abcd"])
-        merge_runs([run], store, RELATIONS)
+        merge_runs([run], store)
         before = snapshot(store)
         assert store.state("m1", {}, gathered([pair("a", "b"), pair("b", "c")])) == Change(2, 0)
         assert members(store) == [("spu:a", f"product:{name}") for name in "abc"]
@@ -460,7 +481,7 @@ def test_matches_make_spus_and_a_later_match_replaces_its_own(tmp_path: Path) ->
         assert list(problems(store)) == []
         store.undo("r1")
         assert (members(store), list(problems(store))) == ([], [])
-        merge_runs([run], store, RELATIONS)
+        merge_runs([run], store)
         store.undo("p1")
         assert members(store) == [("spu:b", "product:b"), ("spu:b", "product:c")]
         store.undo("m1")
@@ -469,7 +490,12 @@ def test_matches_make_spus_and_a_later_match_replaces_its_own(tmp_path: Path) ->
 
 # ---- the file
 
-BEFORE_2 = """
+BEFORE_3 = """
+DROP TABLE schemas;
+DROP TABLE run_schemas;
+UPDATE graph_format SET version = 2;
+"""
+BEFORE_2 = f"""{BEFORE_3}
 DROP TABLE members;
 DROP TABLE functional;
 ALTER TABLE statements DROP COLUMN reason;
@@ -477,16 +503,39 @@ UPDATE graph_format SET version = 1;
 """
 
 
-def test_a_graph_of_format_1_is_brought_up_to_date_by_the_next_write(
-    tmp_path: Path, graph: DuckDBStore
+@pytest.mark.parametrize("older", [BEFORE_2, BEFORE_3])
+def test_an_older_graph_is_brought_up_to_date_by_the_next_write(
+    tmp_path: Path, graph: DuckDBStore, older: str
 ) -> None:
-    before = snapshot(graph)
-    graph._connection.execute(BEFORE_2)
+    before, run = snapshot(graph), tmp_path / "run"
+    graph._connection.execute(older)
     graph.close()
+    with DuckDBStore(tmp_path / "g.duckdb") as opened:
+        merge_runs([run], opened)
+        assert (snapshot(opened), list(problems(opened))) == (before, [])
+
+
+def test_a_graph_of_format_1_is_not_read_and_one_of_format_2_is(tmp_path: Path, graph: DuckDBStore) -> None:
+    graph._connection.execute(BEFORE_3)
+    graph.close()
+    write_old_snapshot(tmp_path)
+    for path in (tmp_path / "g.duckdb", tmp_path / "snapshot"):
+        with DuckDBStore(path, read_only=True) as opened:
+            # Its runs have the package's schemas.
+            assert opened.schemas().relations == shipped_schemas().relations
+            assert describe(opened, "x")["label"] == TITLE
+    with DuckDBStore(tmp_path / "g.duckdb") as opened:
+        opened._connection.execute(BEFORE_2)
     with pytest.raises(ConfigError, match=r"an older version .* brings it up to date"):
         DuckDBStore(tmp_path / "g.duckdb", read_only=True)
-    with DuckDBStore(tmp_path / "g.duckdb") as opened:
-        assert (snapshot(opened), list(problems(opened))) == (before, [])
+
+
+def write_old_snapshot(folder: Path) -> None:
+    """What an older package would have written of the graph there."""
+    with DuckDBStore(folder / "g.duckdb", read_only=True) as opened:
+        write_snapshot(opened, folder / "snapshot")
+    for name in ("schemas", "run_schemas"):
+        (folder / "snapshot" / "current" / f"{name}.parquet").unlink()
 
 
 @pytest.mark.parametrize(
@@ -609,7 +658,7 @@ def test_jsonld_is_read_back_with_all_text_as_text(tmp_path: Path) -> None:
         NASTY, NASTY, said("brand", NASTY, NASTY), said("note", NASTY, NASTY), feed={"facts": {NASTY: NASTY}}
     )
     with in_memory() as graph:
-        merge_runs([write_run(tmp_path / "run", "r", [SONY, nasty])], graph, RELATIONS)
+        merge_runs([write_run(tmp_path / "run", "r", [SONY, nasty])], graph)
         export(graph, "jsonld", tmp_path / "g.jsonld")
         products = graph.stats()["nodes"]["Product"]
     document = (tmp_path / "g.jsonld").read_bytes()

@@ -112,9 +112,9 @@ def test_a_link_is_taken_back_by_merging_without_the_registry(tmp_path: Path, li
         tmp_path / "run", "r1", [products[0], outcome("y", "Philips Sonicare", *products[1].values)]
     )
     with in_memory() as store, in_memory() as other:
-        merge_runs([run], store, RELATIONS)
+        merge_runs([run], store)
         before = snapshot(store)
-        linked = merge_runs([run], store, RELATIONS, linker=linker)
+        linked = merge_runs([run], store, linker=linker)
         assert list(problems(store)) == []
         assert {row["id"] for row in store.rows("SELECT id FROM nodes WHERE kind = 'Brand'")} == {
             "brand:hp",
@@ -122,10 +122,10 @@ def test_a_link_is_taken_back_by_merging_without_the_registry(tmp_path: Path, li
             "brand:philips",
         }
         assert linked[0].change.added > 0
-        assert merge_runs([run], store, RELATIONS, linker=linker)[0].change.added == 0
-        merge_runs([run], store, RELATIONS)
+        assert merge_runs([run], store, linker=linker)[0].change.added == 0
+        merge_runs([run], store)
         assert snapshot(store) == before
-        merge_runs([run], store, RELATIONS, linker=linker)
+        merge_runs([run], store, linker=linker)
         store.undo("r1")
         assert snapshot(store) == snapshot(other)
 
@@ -194,7 +194,7 @@ def learned(tmp_path: Path, *outcomes: Outcome, linker: Linker | None = None) ->
     ]
     out = tmp_path / "learned.jsonl"
     with in_memory() as store:
-        merge_runs([write_run(tmp_path / "run", "r1", named)], store, RELATIONS, linker=linker)
+        merge_runs([write_run(tmp_path / "run", "r1", named)], store, linker=linker)
         export(store, "brands", out)
     load_registry(out)
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]

@@ -21,11 +21,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from test_graph import FUNCTIONAL, RELATIONS, outcome, pair, said, snapshot, word
+from test_graph import RELATIONS, outcome, pair, said, snapshot, word
 
 from extractor.graph.check import problems
 from extractor.graph.statements import ProductFacts, facts_of, gathered
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.schema_set import shipped_schemas
 
 KILLS = 22
 # Listings of one write, and writes of a run.
@@ -54,7 +55,7 @@ def writes() -> list[Write]:
         return lambda store: store.merge(run, batch(run, number))
 
     def beginning(run: str) -> Write:
-        return lambda store: store.add_run(run, {"created": run})
+        return lambda store: store.add_run(run, {"created": run}, shipped_schemas())
 
     def stating(run: str, *what: Any) -> Write:
         return lambda store: store.state(run, {"created": run}, gathered(what))
@@ -64,7 +65,7 @@ def writes() -> list[Write]:
 
     chain = [pair(str(n), str(n + 1), run="m1") for n in range(30)]
     return [
-        *(lambda store: store.define(FUNCTIONAL), beginning("r1")),
+        beginning("r1"),
         *(merging("r1", number) for number in range(BATCHES)),
         *(stating("m1", *chain), stating("p1", word("3", "brand:hp", "p1", "assert"))),
         *(beginning("r22"), *(merging("r22", number) for number in range(BATCHES))),

@@ -16,6 +16,7 @@ from extractor.graph.person import Speaker, take_back
 from extractor.graph.statements import Facts, ProductFacts, gathered
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Provenance
+from extractor.schema_set import shipped_schemas
 
 TITLE = "LG case for Sony TV, 55 inch"
 READ_WRONG = outcome(
@@ -126,11 +127,11 @@ def test_what_is_taken_back_of_a_brand_is_so_for_all_listings_that_say_it() -> N
         return [*store.query(said)[1]]
 
     with DuckDBStore(Path(":memory:")) as store:
-        store.add_run("r1", {})
+        store.add_run("r1", {}, shipped_schemas())
         store.merge("r1", [listing("r1", "x")])
         word = take_back(store, ("brand:omen", "sub_brand_of", "brand:hp"), {}, Speaker("ann"))
         assert ranks() == [("person", "deprecated"), ("title", "deprecated")]
-        store.add_run("r2", {})
+        store.add_run("r2", {}, shipped_schemas())
         store.merge("r2", [listing("r2", "y")])
         assert ranks() == [("person", "deprecated"), ("title", "deprecated"), ("title", "deprecated")]
         assert list(problems(store)) == []

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_graph import RELATIONS, SONY, outcome, said, snapshot, write_run
+from test_graph import SCHEMAS, SONY, outcome, said, snapshot, write_run
 from test_graph_cli import graph
 
 from extractor.errors import ConfigError, SinkError
@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
     """A graph of one listing."""
     file = tmp_path / "g.duckdb"
     with DuckDBStore(file) as store:
-        merge_runs([write_run(tmp_path / "r1", "r1", [SONY])], store, RELATIONS)
+        merge_runs([write_run(tmp_path / "r1", "r1", [SONY], SCHEMAS)], store)
     return file
 
 
@@ -60,7 +60,7 @@ def test_a_reader_keeps_the_snapshot_that_it_opened(tmp_path: Path, file: Path) 
         write_snapshot(store, folder)
         with DuckDBStore(folder, read_only=True) as reader:
             before = snapshot(store)
-            merge_runs([write_many(tmp_path, "r2", 50)], store, RELATIONS)
+            merge_runs([write_many(tmp_path, "r2", 50)], store)
             write_snapshot(store, folder)
             assert snapshot(reader) == before
         with DuckDBStore(folder, read_only=True) as reader:
@@ -74,7 +74,7 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(tmp_path: Path, f
     with DuckDBStore(file) as store:
         write_snapshot(store, folder)
         before = sorted(folder.rglob("*"))
-        merge_runs([write_many(tmp_path, "r2", 500)], store, RELATIONS)
+        merge_runs([write_many(tmp_path, "r2", 500)], store)
         with largest_file(8_000), pytest.raises(SinkError, match="no space left") as error:
             write_snapshot(store, folder)
         assert "\n" not in str(error.value)
@@ -111,7 +111,7 @@ def test_a_reader_beside_the_writer_never_sees_half_a_snapshot(tmp_path: Path, f
             assert reader.stdout is not None
             seen = {reader.stdout.readline()}
             for _ in range(4):
-                merge_runs([many], store, RELATIONS)
+                merge_runs([many], store)
                 write_snapshot(store, folder)
                 seen.add(reader.stdout.readline())
                 store.undo("r2")

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from extractor.config import RunConfig
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.stores import open_store
 from extractor.journal import read_manifest, read_outcomes
 from extractor.records import Outcome
@@ -77,8 +77,6 @@ class Killer:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.random = random.Random(seed)
-        # Costs more than all the rest of a session.
-        self.relations = schema_relations()
         # What sessions were doing when they were killed -> how often.
         self.killed: Counter[str] = Counter()
         self.torn = 0
@@ -147,7 +145,7 @@ class Killer:
             write_report(config.out)
             assert config.graph
             with open_store(config.graph) as store:
-                merge_runs([config.out], store, self.relations)
+                merge_runs([config.out], store)
             code = 0
         except BaseException as error:
             (self.folder / "log").write_text(f"{type(error).__name__}: {error}\n")

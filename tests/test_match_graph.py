@@ -12,7 +12,7 @@ from test_graph import outcome, pair, snapshot, write_run
 from test_graph_cli import graph
 
 from extractor.graph.match import listings_of, match_graph
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.statements import gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -106,9 +106,9 @@ def test_matching_after_new_listings_is_matching_from_scratch(tmp_path: Path) ->
     runs = [write_run(tmp_path / "r1", "r1", LISTED[::2]), write_run(tmp_path / "r2", "r2", LISTED[1::2])]
     with DuckDBStore(tmp_path / "a.duckdb") as grown, DuckDBStore(tmp_path / "b.duckdb") as whole:
         for run in runs:
-            merge_runs([run], grown, schema_relations())
+            merge_runs([run], grown)
             match_graph(grown, shipped_scorer())
-        merge_runs(runs, whole, schema_relations())
+        merge_runs(runs, whole)
         match_graph(whole, shipped_scorer())
         assert snapshot(grown) == snapshot(whole)
 

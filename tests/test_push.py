@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from servers import PASSWORD, Line, bolt, free_port, postgres, postgres_programs
-from test_graph import RELATIONS, SONY, outcome, said, write_run
+from test_graph import SONY, outcome, said, write_run
 from test_graph_cli import graph as command
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
@@ -171,7 +171,7 @@ def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
 
 def merge(store: DuckDBStore, run_id: str, outcomes: Sequence[Outcome]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        merge_runs([write_run(Path(folder), run_id, outcomes)], store, RELATIONS)
+        merge_runs([write_run(Path(folder), run_id, outcomes)], store)
 
 
 def test_a_server_says_what_the_graph_says_however_often_it_is_pushed(

@@ -30,7 +30,7 @@ from typing import Any
 from extractor.config import RunConfig
 from extractor.engines import ModelInfo
 from extractor.engines.scripted import ScriptedEngine
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.stores import open_store
 from extractor.records import Request
 from extractor.report import write_report
@@ -114,7 +114,7 @@ def timed_run(feed: Path, out: Path, graph: Path) -> dict[str, Any]:
     write_report(out)
     costs.append(cost())
     with open_store(graph) as store:
-        (merged,) = merge_runs([out], store, schema_relations())
+        (merged,) = merge_runs([out], store)
     costs.append(cost())
     wall_s, cpu = time.perf_counter() - started, [seconds for seconds, _ in costs]
     return {

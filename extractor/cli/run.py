@@ -144,18 +144,11 @@ def open_linker(brands: Path | None, graph: Path | None) -> Linker | None:
 
 def merge_into(graph: Path, settings: RunConfig, linker: Linker | None) -> None:
     """Say what one run said."""
-    from extractor.graph.merge import functional_relations, merge_runs, schema_relations
+    from extractor.graph.merge import merge_runs
     from extractor.graph.stores import open_store
 
     with open_store(graph) as store:
-        merge_runs(
-            [settings.out],
-            store,
-            schema_relations(),
-            functional=functional_relations(),
-            linker=linker,
-            min_confidence=settings.min_confidence,
-        )
+        merge_runs([settings.out], store, linker=linker, min_confidence=settings.min_confidence)
 
 
 def rejects_too_many(settings: RunConfig, summary: Summary) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from extractor.attribute import Attribute
 from extractor.datafile import content_hash
@@ -28,7 +27,7 @@ from extractor.match.resolve import Decision, People, Resolution, resolve
 from extractor.match.score import Scorer
 from extractor.normalize import NORMALIZERS, load_units
 from extractor.records import Provenance
-from extractor.schema import SchemaStore, default_folder
+from extractor.schema import default_folder
 
 # Relations that hold numbers of the GS1 system, and a price.
 _GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
@@ -116,9 +115,14 @@ def listings_of(graph: DuckDBStore) -> list[Listing]:
     for row in graph.rows(_STATED):
         stated[row["product"]][row["predicate"]].add(row["label"])
     categories = {row["product"]: row["object"] for row in graph.rows(_CATEGORIES)}
+    schemas = graph.schemas()
+    keys = {each: schemas.keys(each.removeprefix("category:")) for each in {"", *categories.values()}}
     return [
         _listing(
-            row["product"], row["title"], stated.pop(row["product"], {}), categories.get(row["product"], "")
+            row["product"],
+            row["title"],
+            stated.pop(row["product"], {}),
+            keys[categories.get(row["product"], "")],
         )
         for row in graph.rows(_TITLES)
     ]
@@ -133,7 +137,7 @@ def people_of(graph: DuckDBStore) -> People:
     return People(frozenset(pairs[SAME]), frozenset(pairs[DIFFERENT]))
 
 
-def _listing(product: str, title: str, stated: Mapping[str, set[str]], category: str) -> Listing:
+def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: frozenset[str]) -> Listing:
     compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
     numbers = {_gtin(label) for relation in _GTINS for label in stated.get(relation, ())}
     return Listing(
@@ -142,7 +146,7 @@ def _listing(product: str, title: str, stated: Mapping[str, set[str]], category:
         brand=min(stated.get(HAS_BRAND, ()), default=""),
         price=_price(stated),
         attributes={relation: frozenset(stated[relation]) for relation in sorted(compared)},
-        keys=_keys(category.removeprefix("category:")),
+        keys=keys,
         gtins=frozenset(numbers - {""}),
     )
 
@@ -162,18 +166,6 @@ def _gtin(label: str) -> str:
     """Its 14 digits; empty when it is none."""
     normal = NORMALIZERS["gtin"](label, Attribute("gtin", "", ""), load_units(default_folder()))
     return normal.canonical if len(normal.canonical) == _GTIN_DIGITS and normal.canonical.isdigit() else ""
-
-
-@cache
-def _keys(category: str) -> frozenset[str]:
-    """Relations of the attributes that tell products of a category apart (x-key)."""
-    attributes = _schemas().for_category(category).attributes
-    return frozenset(attribute.relation for attribute in attributes if attribute.key)
-
-
-@cache
-def _schemas() -> SchemaStore:
-    return SchemaStore(default_folder())
 
 
 def _said(run_id: str, decision: Decision, scorer: str) -> Said:

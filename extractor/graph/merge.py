@@ -1,26 +1,26 @@
 """Run folders are merged into a store.
 
-In: folders that `extractor run` wrote (run.json, outcomes.jsonl). Out: a store that says what they say. Knows
-no particular store. Merging again changes nothing, a run that grew adds what is new, and the order of runs
-does not matter.
+In: folders that `extractor run` wrote (run.json, schemas.json, outcomes.jsonl). Out: a store that says what they say,
+and knows the schemas they were made with. Knows no particular store. Merging again changes nothing, a run that grew
+adds what is new, and the order of runs does not matter.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from extractor.attribute import Attribute
 from extractor.brands.link import Linker
 from extractor.errors import SinkError
 from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores import Change, Store
 from extractor.journal import OUTCOMES, read_manifest, read_outcomes
 from extractor.records import Outcome
+from extractor.schema_set import SchemaSet, read_schemas
 
 # Statements in one transaction: more than a row group of DuckDB (122,880), which it then writes straight to the file;
 # some 200 MB in memory.
@@ -43,9 +43,7 @@ class Merged:
 def merge_runs(
     folders: Sequence[Path],
     store: Store,
-    relations: Mapping[str, str],
     *,
-    functional: Set[str] | None = None,
     linker: Linker | None = None,
     min_confidence: float = 0.0,
     batch_statements: int = _BATCH,
@@ -55,47 +53,23 @@ def merge_runs(
     Args:
         folders: Folders of runs; a run may still be going on.
         store: Open for writing.
-        relations: Attribute id -> relation type, see `schema_relations`.
-        functional: Relation types with one true value at most, see `functional_relations`; None: those that
-            the store knows.
         linker: Knows which brand a name means; None: a brand is what it is called.
         min_confidence: Values below it are not stated; they stay in the run folder.
         batch_statements: A batch ends when it has so many statements.
 
     Raises:
-        ConfigError: A folder is none of a run.
+        ConfigError: A folder is none of a run, or its schemas are broken.
         SinkError: A line is no Outcome, or the store cannot be written; what was merged before stays.
     """
     manifests = [read_manifest(folder) for folder in folders]
-    read = partial(facts_of, relations=relations, linker=linker)
-    if functional is not None:
-        store.define(functional)
+    schemas = [read_schemas(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
     try:
         return [
-            _merge(folder, manifest, store, read, min_confidence, batch_statements)
-            for folder, manifest in zip(folders, manifests, strict=True)
+            _merge(*run, store, linker, min_confidence, batch_statements)
+            for run in zip(folders, manifests, schemas, strict=True)
         ]
     finally:  # also for the batches before a broken line
         store.settle()
-
-
-def schema_relations() -> dict[str, str]:
-    """Relation type of every attribute in the package's schemas."""
-    return {attribute.id: attribute.relation for attribute in _attributes()}
-
-
-def functional_relations() -> set[str]:
-    """Relation types of which the package's schemas say x-functional, each that has them."""
-    open_ended = {attribute.relation for attribute in _attributes() if not attribute.functional}
-    return {attribute.relation for attribute in _attributes()} - open_ended
-
-
-@cache
-def _attributes() -> Sequence[Attribute]:
-    from extractor.schema import SchemaStore, default_folder
-
-    schemas = SchemaStore(default_folder())
-    return [attribute for name in schemas.ids() for attribute in schemas.by_id(name).attributes]
 
 
 # Outcome and id of its run -> what it says.
@@ -105,13 +79,15 @@ _Reader = Callable[[Outcome, str], ProductFacts | None]
 def _merge(
     folder: Path,
     manifest: Mapping[str, Any],
+    schemas: SchemaSet,
     store: Store,
-    read: _Reader,
+    linker: Linker | None,
     min_confidence: float,
     batch_statements: int,
 ) -> Merged:
     run_id = str(manifest["run_id"])
-    store.add_run(run_id, manifest)
+    read = partial(facts_of, relations=schemas.relations, linker=linker)
+    store.add_run(run_id, manifest, schemas)
     outcomes, change = 0, Change()
     # By product: were one to have two lines, the later would count, here as in the store.
     batch: dict[str, ProductFacts] = {}

@@ -59,7 +59,7 @@ def state_fact(
         subject: Node id, or a bare product id.
         predicate: A relation type of the graph or of the schemas, SAME or DIFFERENT.
         target: Node id, made when its prefix is that of a kind; or a value as text, such as "65 inch".
-        relations: Attribute id -> relation type, see `schema_relations`.
+        relations: Attribute id -> relation type, see `GraphSchemas`.
         speaker: Whose word it is.
 
     Raises:

@@ -35,11 +35,10 @@ def assert_(
     as_json: JsonOption = False,
 ) -> None:
     """State that something is so: it comes before all that machines say, also what later runs will say."""
-    from extractor.graph.merge import schema_relations
     from extractor.graph.person import Speaker, state_fact
 
-    relations = schema_relations()
     with changing(graph) as store:
+        relations = store.schemas().relations
         word = state_fact(store, subject, predicate, target, relations, Speaker(by, because))
     _tell("stated", word, as_json)
 
@@ -55,11 +54,10 @@ def retract(
     as_json: JsonOption = False,
 ) -> None:
     """State that something is not so: whoever says it is overruled, also later runs."""
-    from extractor.graph.merge import schema_relations
     from extractor.graph.person import Speaker, take_back
 
-    relations = schema_relations()
     with changing(graph) as store:
+        relations = store.schemas().relations
         word = take_back(store, tuple(statement), relations, Speaker(by, because))
     _tell("taken back", word, as_json)
 

@@ -40,15 +40,12 @@ def merge(
     """Merge runs into the graph, made when it is not there; merging again changes nothing."""
     from extractor.brands.link import Linker
     from extractor.brands.registry import load_registry
-    from extractor.graph.merge import functional_relations, merge_runs, schema_relations
+    from extractor.graph.merge import merge_runs
     from extractor.graph.stores import open_store
 
-    relations, functional = schema_relations(), functional_relations()
     linker = Linker(load_registry(brands)) if brands else None
     with open_store(graph) as store:
-        merged = merge_runs(
-            run_dirs, store, relations, functional=functional, linker=linker, min_confidence=min_confidence
-        )
+        merged = merge_runs(run_dirs, store, linker=linker, min_confidence=min_confidence)
     for run in merged:
         change = f"{run.change.added} statements added, {run.change.removed} removed"
         say(f"{run.run_id}: {run.outcomes} outcomes read, {change}")

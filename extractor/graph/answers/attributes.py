@@ -1,14 +1,11 @@
 """Which relations are attributes of products, and which are remarks, or facts that only a shop's feed has.
 
-An attribute is what a schema defines, or what was read from a text. What only the feed says
+An attribute is what a schema of the graph's runs defines, or what was read from a text. What only the feed says
 and no schema knows, such as price, url or sales, is a fact but no attribute; `coverage` lists these.
 """
 
 from __future__ import annotations
 
-from functools import cache
-
-from extractor.graph.merge import schema_relations
 from extractor.graph.stores.duckdb import DuckDBStore
 
 IN_CATEGORY = "in_category"
@@ -28,15 +25,9 @@ def attribute_relations(graph: DuckDBStore) -> list[str]:
     rows = graph.rows(
         "SELECT DISTINCT predicate FROM statements WHERE rank <> 'deprecated' AND NOT list_contains($1, predicate)"
         " AND (source IN ('title', 'description') OR list_contains($2, predicate)) ORDER BY predicate",
-        [sorted(REMARKS), _of_schemas()],
+        [sorted(REMARKS), sorted(set(graph.schemas().relations.values()))],
     )
     return [row["predicate"] for row in rows]
-
-
-@cache
-def _of_schemas() -> list[str]:
-    """Relation types that the package's schemas name; reading all of them takes a second."""
-    return sorted(set(schema_relations().values()))
 
 
 def attribute_name(relation: str) -> str:

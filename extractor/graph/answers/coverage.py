@@ -1,6 +1,6 @@
 """What is still to be done about the attributes of each category: for the people who keep tags and schemas.
 
-In: a graph, the package's schemas, and one category or all. Out: for every attribute of every category how many
+In: a graph with the schemas of its runs, and one category or all. Out: for every attribute of every category how many
 products state it, disagree about it, or state it without being sure, and which values its schema does not have; and
 relations that no schema has at all. Products are SPUs where listings were matched.
 """
@@ -18,9 +18,9 @@ from extractor.attribute import Attribute
 from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, check_products, find_category
 from extractor.graph.rank import COUNTS
+from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import LIKELY
-from extractor.schema import SchemaStore, default_folder
 
 # Normalizers whose attributes have a vocabulary in x-synonyms and x-examples; brands have a registry for that, and
 # quantities, sizes and models are open.
@@ -121,7 +121,7 @@ def coverage(graph: DuckDBStore, category_name: str | None = None) -> Coverage:
     """
     check_products(graph)
     wanted = find_category(graph, category_name).subtree if category_name else None
-    schemas = SchemaStore(default_folder())
+    schemas = graph.schemas()
     categories = {
         row["category"]: _Category.of(row, schemas)
         for row in graph.rows(_PRODUCTS)
@@ -156,8 +156,8 @@ class _Category:
             self._by_relation[attribute.relation].append(attribute)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], schemas: SchemaStore) -> _Category:
-        attributes = schemas.for_category(row["category"].removeprefix("category:")).attributes
+    def of(cls, row: Mapping[str, Any], schemas: GraphSchemas) -> _Category:
+        attributes = schemas.for_category(row["category"].removeprefix("category:"))
         names = (row["category"], row["label"])
         counts = {each.id: AttributeCoverage(*names, each.id, row["products"]) for each in attributes}
         return cls(counts, attributes)

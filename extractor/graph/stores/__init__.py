@@ -5,13 +5,14 @@ A store with a new name is a module with the methods of `Store` and a line in `_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
 from extractor.graph.statements import Facts, ProductFacts
+from extractor.schema_set import SchemaSet
 
 # Name -> module and class; imported when first asked for.
 _STORES = {"duckdb": ("extractor.graph.stores.duckdb", "DuckDBStore")}
@@ -31,8 +32,8 @@ class Change:
 class Store(Protocol):
     """A graph that runs are merged into; errors of its driver leave as ExtractorError."""
 
-    def add_run(self, run_id: str, manifest: Mapping[str, Any]) -> None:
-        """Record a run, or its changed manifest."""
+    def add_run(self, run_id: str, manifest: Mapping[str, Any], schemas: SchemaSet) -> None:
+        """Record a run, or its changed manifest, and the schemas it was made with; ranks follow."""
 
     def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
         """Make these facts all that the run says of their products, in one transaction.
@@ -43,17 +44,14 @@ class Store(Protocol):
     def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
         """Make these facts all that the run says, in one transaction; for runs that are of no listings.
 
-        The run is recorded with its manifest, as `add_run` does; stating the same again changes nothing.
+        The run is recorded with its manifest; stating the same again changes nothing.
         """
-
-    def define(self, functional: Set[str]) -> None:
-        """Make these the relation types of which one object is true at most; ranks follow."""
 
     def settle(self) -> None:
         """Bring the nodes in line with the statements, once a merge is through."""
 
     def undo(self, run_id: str) -> Change:
-        """Remove a run, all that it says, and the nodes that nobody else mentions."""
+        """Remove a run, all that it says, and the nodes and schemas that nobody else has."""
 
     def close(self) -> None:
         """Release the store; it can be closed twice."""

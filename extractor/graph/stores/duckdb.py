@@ -17,10 +17,12 @@ import duckdb
 import pyarrow as pa
 
 from extractor.errors import ConfigError
+from extractor.graph.schemas import GraphSchemas
 from extractor.graph.statements import Facts, ProductFacts
 from extractor.graph.stores import Change
 from extractor.graph.stores.faults import first_line, mapped
 from extractor.graph.stores.labels import settle_nodes
+from extractor.graph.stores.schemas import forget_schemas, schemas_of, settle_functional, tell_schemas
 from extractor.graph.stores.settle import listings_of, settle, unsettled
 from extractor.graph.stores.snapshot import attach_snapshot, is_snapshot
 from extractor.graph.stores.tables import (
@@ -31,6 +33,7 @@ from extractor.graph.stores.tables import (
     shared_facts,
     statement_table,
 )
+from extractor.schema_set import SchemaSet
 
 # A merge streams, and a laptop does other things beside it: what does not fit goes to the disk, hardly slower.
 # What is committed stands in the log beside the file; the file seldom takes it over, because that takes long.
@@ -94,6 +97,7 @@ class DuckDBStore:
                 self._connection.execute(_CLOSED)
             with self._transaction():
                 if prepare(self._connection, path, read_only=read_only):
+                    settle_functional(self._connection)
                     self._settle()
         except BaseException:
             self.close()
@@ -153,9 +157,17 @@ class DuckDBStore:
             "runs": self._count("SELECT count(*) FROM runs"),
         }
 
-    def add_run(self, run_id: str, manifest: Mapping[str, Any]) -> None:
+    def schemas(self) -> GraphSchemas:
+        """What attributes are, as the runs say."""
+        with mapped(self._path):
+            return schemas_of(self._connection)
+
+    def add_run(self, run_id: str, manifest: Mapping[str, Any], schemas: SchemaSet) -> None:
         with self._transaction():
             self._add_run(run_id, manifest)
+            tell_schemas(self._connection, run_id, schemas)
+            if settle_functional(self._connection):
+                self._settle()
 
     def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
         with self._transaction(), self._registered(_listed(run_id, batch)):
@@ -180,16 +192,6 @@ class DuckDBStore:
             self._settle(before | listings_of(self._connection, run_id))
         return change
 
-    def define(self, functional: Set[str]) -> None:
-        with self._transaction():
-            if {row["predicate"] for row in self.rows("FROM functional")} == functional:
-                return
-            self._connection.execute("DELETE FROM functional")
-            self._connection.execute(
-                "INSERT INTO functional SELECT unnest(?::VARCHAR[])", [sorted(functional)]
-            )
-            self._settle()
-
     def settle(self) -> None:
         with self._transaction():
             settle_nodes(self._connection)
@@ -203,7 +205,10 @@ class DuckDBStore:
             removed = self._count("DELETE FROM statements WHERE run = ?", [run_id])
             self._connection.execute("DELETE FROM listings WHERE run = ?", [run_id])
             self._connection.execute("DELETE FROM runs WHERE id = ?", [run_id])
+            forget_schemas(self._connection, run_id)
             self._settle(listings)
+            if settle_functional(self._connection):
+                self._settle()
         return Change(removed=removed)
 
     def _settle(self, listings: Set[str] | None = None) -> None:

@@ -1,0 +1,56 @@
+"""The schemas in a DuckDB graph: told by runs, kept once however many runs have the same, gone with the last of these.
+
+In: a connection in a transaction. Out: the tables schemas, run_schemas and functional. Which of several count is
+decided in graph/schemas.py.
+"""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+
+from extractor.graph.schemas import GraphSchemas
+from extractor.schema_set import SchemaSet, shipped_schemas
+
+# A run of listings that told none was merged before graphs were told schemas: it has the package's.
+_LATEST_FIRST = """
+WITH speaking AS (SELECT DISTINCT run FROM listings UNION SELECT run FROM run_schemas), told AS (
+    SELECT hash, max((coalesce(manifest->>'created', ''), run)) AS last
+    FROM speaking JOIN runs ON id = run LEFT JOIN run_schemas USING (run) GROUP BY hash
+)
+SELECT content FROM told LEFT JOIN schemas USING (hash) ORDER BY last DESC
+"""
+
+
+def schemas_of(connection: duckdb.DuckDBPyConnection) -> GraphSchemas:
+    """The schemas of all runs."""
+    contents = [row[0] for row in connection.execute(_LATEST_FIRST).fetchall()]
+    sets = [SchemaSet(json.loads(content)) if content else shipped_schemas() for content in contents]
+    return GraphSchemas(sets)
+
+
+def tell_schemas(connection: duckdb.DuckDBPyConnection, run_id: str, schemas: SchemaSet) -> None:
+    """Make these the schemas of a run."""
+    forget_schemas(connection, run_id)
+    connection.execute("INSERT INTO run_schemas VALUES (?, ?)", [run_id, schemas.hash])
+    connection.execute(
+        "INSERT INTO schemas SELECT $hash, $content WHERE $hash NOT IN (SELECT hash FROM schemas)",
+        {"hash": schemas.hash, "content": json.dumps(schemas.document, ensure_ascii=False)},
+    )
+
+
+def forget_schemas(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """Remove what only this run has told."""
+    connection.execute("DELETE FROM run_schemas WHERE run = ?", [run_id])
+    connection.execute("DELETE FROM schemas WHERE hash NOT IN (SELECT hash FROM run_schemas)")
+
+
+def settle_functional(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Bring the table functional in line with the schemas; whether that changed it."""
+    functional = schemas_of(connection).functional
+    if {row[0] for row in connection.execute("FROM functional").fetchall()} == functional:
+        return False
+    connection.execute("DELETE FROM functional")
+    connection.execute("INSERT INTO functional SELECT unnest(?::VARCHAR[])", [sorted(functional)])
+    return True
