@@ -1,7 +1,8 @@
 """schemas/ in, one CategorySchema per category out: what to extract and what an extracted object may hold.
 
 An effective schema is base.json and the attribute files along the category's path in the taxonomy, top first;
-a later definition replaces an earlier one of the same id in its place. It knows no product and no prompt.
+a later definition replaces an earlier one of the same id in its place, and `"id": false` takes it back, from there on
+down: nothing is valid under a schema that is false. It knows no product and no prompt.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class SchemaStore:
             path.stem: path for path in sorted(folder.glob("*.json")) if path.stem not in _NOT_SCHEMAS
         }
         self._documents = _Documents(folder)
-        self._attributes: dict[str, dict[str, Attribute]] = {}
+        self._attributes: dict[str, dict[str, Attribute | None]] = {}
         self._schemas: dict[str, CategorySchema] = {}
 
     @cached_property
@@ -125,15 +126,20 @@ class SchemaStore:
 
     def attributes_of(self, schema_id: str) -> tuple[Attribute, ...]:
         """The attributes of `by_id`, for who wants those of all categories: the rest of a schema takes longer."""
-        merged: dict[str, Attribute] = {}
-        for ancestor in self._lineage(schema_id):
+        return tuple(self._merged(self._lineage(schema_id)).values())
+
+    def _merged(self, lineage: Sequence[str]) -> dict[str, Attribute]:
+        merged: dict[str, Attribute | None] = {}
+        for ancestor in lineage:
             # Replacing keeps the place, so that a leaf's version of an attribute does not move it.
             merged |= self._own_attributes(ancestor)
-        return tuple(merged.values())
+        return {name: attribute for name, attribute in merged.items() if attribute}
 
     def check(self) -> list[str]:
         """Every problem of every file, one line each; empty when all is well."""
-        problems = [problem for schema_id in self.ids() for problem in self._check_file(schema_id)]
+        # Once each: one file's problem shows again where another one takes back what it has.
+        found = dict.fromkeys(problem for schema_id in self.ids() for problem in self._check_file(schema_id))
+        problems = [*found]
         try:
             known = self.taxonomy
         except SchemaError as error:
@@ -148,13 +154,16 @@ class SchemaStore:
     def _check_file(self, schema_id: str) -> list[str]:
         path = self._files[schema_id]
         try:
-            names = self._documents.file(path).properties
+            properties = self._documents.file(path).properties
         except SchemaError as error:
             return [str(error)]
         problems = []
-        for name in names:
+        for name, node in properties.items():
             try:
-                self._documents.attribute(path, name)
+                if node is not False:
+                    self._documents.attribute(path, name)
+                elif name not in self._merged(self._lineage(schema_id)[:-1]):
+                    problems.append(f"{path}: {name}: false takes back what no file above has; remove it")
             except SchemaError as error:
                 problems.append(str(error))
         return problems
@@ -173,12 +182,15 @@ class SchemaStore:
             return (schema_id,)
         return (BASE, *(self.taxonomy.lineage(schema_id) or (schema_id,)))
 
-    def _own_attributes(self, schema_id: str) -> dict[str, Attribute]:
-        """What the file of this id itself defines; nothing when there is no file."""
+    def _own_attributes(self, schema_id: str) -> dict[str, Attribute | None]:
+        """What the file of this id itself defines, None for what it takes back; nothing when there is no file."""
         if schema_id in self._files and schema_id not in self._attributes:
             path = self._files[schema_id]
-            names = self._documents.file(path).properties
-            self._attributes[schema_id] = {name: self._documents.attribute(path, name) for name in names}
+            properties = self._documents.file(path).properties
+            self._attributes[schema_id] = {
+                name: None if node is False else self._documents.attribute(path, name)
+                for name, node in properties.items()
+            }
         return self._attributes.get(schema_id, {})
 
     def _title(self, schema_id: str) -> str:
@@ -228,7 +240,9 @@ class _Documents:
     def _resolve(self, node: Any, path: Path, seen: tuple[tuple[Path, str], ...]) -> dict[str, Any]:
         """`node` with its $ref replaced by what it points to; keywords beside a $ref win over that."""
         if not isinstance(node, dict):
-            raise DataFileError("is no object; write {...} with type, title and description")
+            raise DataFileError(
+                "is no object; write {...} with type, title and description, or false to take it back"
+            )
         if "$ref" not in node:
             return node
         target, pointer = self._target(node["$ref"], path)

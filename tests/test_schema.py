@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from schema_folder import COLOR, FEATURES, SLEEVE, only, schema_file, write_folder
+from schema_folder import BRAND, COLOR, FEATURES, SLEEVE, only, schema_file, write_folder
 
 from extractor.errors import SchemaError
 from extractor.schema import (
@@ -69,6 +69,47 @@ def test_category_inherits_along_its_path(tmp_path: Path) -> None:
 def test_categories_outside_the_taxonomy_get_the_base_schema(tmp_path: Path, category_id: str) -> None:
     store = write_folder(tmp_path, {})
     assert store.for_category(category_id) is store.by_id("base")
+
+
+def test_a_category_takes_back_what_it_inherits_and_a_leaf_has_it_again(tmp_path: Path) -> None:
+    store = write_folder(
+        tmp_path,
+        {
+            "attributes/clothing.json": schema_file(color=COLOR, sleeve=SLEEVE),
+            "attributes/clothing.tops.json": schema_file(brand=False, color=False),
+            "attributes/clothing.tops.t_shirts.json": schema_file(color=COLOR | {"title": "Colour"}),
+        },
+    )
+    assert store.check() == []
+    found = {
+        name: [attribute.title for attribute in store.for_category(name).attributes]
+        for name in ("clothing.hats", "clothing.tops", "clothing.tops.t_shirts")
+    }
+    assert found == {
+        "clothing.hats": ["Brand", "Color", "Sleeve length"],
+        "clothing.tops": ["Sleeve length"],
+        "clothing.tops.t_shirts": ["Colour", "Sleeve length"],
+    }
+    assert "color" not in store.for_category("clothing.tops").json_schema["properties"]
+
+
+def test_what_no_file_above_has_cannot_be_taken_back(tmp_path: Path) -> None:
+    store = write_folder(
+        tmp_path,
+        {
+            "base.json": schema_file(brand=BRAND, bad=only(type=None)),
+            "attributes/clothing.json": schema_file(brand=False, wheels=False, color=True),
+        },
+    )
+    path = tmp_path / "attributes" / "clothing.json"
+    assert [problem for problem in store.check() if problem.startswith(f"{path}: ")] == [
+        f"{path}: color: is no object; write {{...}} with type, title and description, or false to take it back"
+    ]
+    assert len(store.check()) == 2
+    (tmp_path / "base.json").write_text(json.dumps(schema_file(brand=BRAND)))
+    assert SchemaStore(tmp_path).check()[0] == (
+        f"{path}: wheels: false takes back what no file above has; remove it"
+    )
 
 
 def test_schema_is_built_once(tmp_path: Path) -> None:
