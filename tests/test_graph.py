@@ -585,6 +585,9 @@ def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBS
         ("UPDATE statements SET rank = 'preferred'", "do not follow from the statements"),
         ("INSERT INTO members VALUES ('spu:x', 'product:x')", "members of a SPU are no nodes"),
         ("INSERT INTO members VALUES ('spu:x', 'product:x')", "do not follow from the statements"),
+        ("DELETE FROM run_schemas", "schemas are of no run"),
+        ("UPDATE run_schemas SET hash = 'other'", "schemas of a run are not there"),
+        ("INSERT INTO functional VALUES ('has_color')", "do not follow from the schemas, such as has_color"),
     ],
 )
 def test_check_finds(graph: DuckDBStore, damage: str, problem: str) -> None:
