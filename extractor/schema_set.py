@@ -24,6 +24,7 @@ from extractor.schema import BASE, SchemaStore, default_folder
 SCHEMAS = "schemas.json"
 # Raised when the document changes in a way that an older package cannot read.
 _FORMAT = 1
+_ADVICE = "the `extractor run` that made it writes it again"
 _BLANK = Attribute("", "", "")
 _PLAIN = tuple(field.name for field in fields(Attribute) if field.name != "cues")
 
@@ -104,11 +105,12 @@ def read_schemas(folder: Path, manifest: Mapping[str, Any]) -> SchemaSet:
     try:
         document = parse_json(read_text(path))
     except DataFileError as error:
-        raise ConfigError(f"{path}: {error}; or run the same command again, which writes it") from None
+        what = str(error).partition(";")[0]
+        raise ConfigError(f"{path}: {what}; {_ADVICE}") from None
     if isinstance(document, dict) and document.get("format", _FORMAT) != _FORMAT:
         raise ConfigError(f"{path}: made by a newer version of this package; upgrade to read it")
     if content_hash(document) != expected:
-        raise ConfigError(f"{path}: not what the run began with; run the same command again, which writes it")
+        raise ConfigError(f"{path}: not what the run began with; {_ADVICE}")
     return SchemaSet(document)
 
 

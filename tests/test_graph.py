@@ -524,6 +524,7 @@ def test_a_graph_of_format_1_is_not_read_and_one_of_format_2_is(tmp_path: Path, 
             # Its runs have the package's schemas.
             assert opened.schemas().relations == shipped_schemas().relations
             assert describe(opened, "x")["label"] == TITLE
+            assert "do not follow from the runs" in "\n".join(problems(opened))
     with DuckDBStore(tmp_path / "g.duckdb") as opened:
         opened._connection.execute(BEFORE_2)
     with pytest.raises(ConfigError, match=r"an older version .* brings it up to date"):
@@ -585,9 +586,9 @@ def test_a_query_reads_the_graph_and_nothing_else(tmp_path: Path, graph: DuckDBS
         ("UPDATE statements SET rank = 'preferred'", "do not follow from the statements"),
         ("INSERT INTO members VALUES ('spu:x', 'product:x')", "members of a SPU are no nodes"),
         ("INSERT INTO members VALUES ('spu:x', 'product:x')", "do not follow from the statements"),
-        ("DELETE FROM run_schemas", "schemas are of no run"),
-        ("UPDATE run_schemas SET hash = 'other'", "schemas of a run are not there"),
-        ("INSERT INTO functional VALUES ('has_color')", "do not follow from the schemas, such as has_color"),
+        ("DELETE FROM run_schemas", "schemas or functional relations do not follow"),
+        ("UPDATE run_schemas SET hash = 'other'", "schemas or functional relations do not follow"),
+        ("INSERT INTO functional VALUES ('has_color')", "do not follow from the runs, such as has_color"),
     ],
 )
 def test_check_finds(graph: DuckDBStore, damage: str, problem: str) -> None:

@@ -146,8 +146,8 @@ def damaged(content: str) -> Callable[[Path], Any]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (Path.unlink, "no such file"),
-        (damaged('{"format":1,'), "correct the JSON"),
+        (Path.unlink, "no such file; the `extractor run` that made it writes it again"),
+        (damaged('{"format":1,'), "line 1: "),
         (damaged('{"format":1,"attributes":[],"schemas":{}}'), "not what the run began with"),
         (damaged("[]"), "not what the run began with"),
         (damaged('{"format":2}'), "made by a newer version of this package; upgrade"),

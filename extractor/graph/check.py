@@ -36,8 +36,6 @@ _RULES = {
     "reasons are missing, or given for a statement that stands": (
         "SELECT id FROM statements WHERE (rank = 'deprecated') <> (reason <> '')"
     ),
-    "schemas of a run are not there": "SELECT run FROM run_schemas WHERE hash NOT IN (SELECT hash FROM schemas)",
-    "schemas are of no run": "SELECT hash FROM schemas WHERE hash NOT IN (SELECT hash FROM run_schemas)",
     "statements belong to a run that was not merged": (
         "SELECT id FROM statements WHERE run NOT IN (SELECT id FROM runs)"
     ),
@@ -77,16 +75,10 @@ def problems(graph: DuckDBStore) -> Iterator[str]:
             if row["n"]:
                 yield f"{row['n']} times: {problem}, such as {row['example']}"
     yield from _ids(graph)
-    yield from _functional(graph)
+    if wrong := sorted(graph.wrong_schemas()):
+        yield f"{len(wrong)} times: schemas or functional relations do not follow from the runs, such as {wrong[0]}"
     if unsettled := sorted(graph.unsettled()):
         yield f"{len(unsettled)} times: ranks or SPUs do not follow from the statements, such as {unsettled[0]}"
-
-
-def _functional(graph: DuckDBStore) -> Iterator[str]:
-    """Functional is what the schemas of the runs say is."""
-    stored = {row["predicate"] for row in graph.rows("FROM functional")}
-    if wrong := sorted(stored ^ graph.schemas().functional):
-        yield f"{len(wrong)} times: functional relations do not follow from the schemas, such as {wrong[0]}"
 
 
 def _ids(graph: DuckDBStore) -> Iterator[str]:

@@ -22,7 +22,13 @@ from extractor.graph.statements import Facts, ProductFacts
 from extractor.graph.stores import Change
 from extractor.graph.stores.faults import first_line, mapped
 from extractor.graph.stores.labels import settle_nodes
-from extractor.graph.stores.schemas import forget_schemas, schemas_of, settle_functional, tell_schemas
+from extractor.graph.stores.schemas import (
+    forget_schemas,
+    schemas_of,
+    settle_functional,
+    tell_schemas,
+    wrong_schemas,
+)
 from extractor.graph.stores.settle import listings_of, settle, unsettled
 from extractor.graph.stores.snapshot import attach_snapshot, is_snapshot
 from extractor.graph.stores.tables import (
@@ -237,6 +243,11 @@ class DuckDBStore:
         """Ids of statements with a wrong rank or reason, and of products in a wrong SPU."""
         with mapped(self._path):
             yield from unsettled(self._connection)
+
+    def wrong_schemas(self) -> Iterator[str]:
+        """Hashes of schemas, and functional relations, that are not as the runs told them."""
+        with mapped(self._path):
+            yield from wrong_schemas(self._connection)
 
     def copy_to_parquet(self, sql: str, file: Path) -> None:
         """Write the rows of a SELECT to a new Parquet file."""

@@ -7,6 +7,7 @@ decided in graph/schemas.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import duckdb
 
@@ -28,6 +29,16 @@ def schemas_of(connection: duckdb.DuckDBPyConnection) -> GraphSchemas:
     contents = [row[0] for row in connection.execute(_LATEST_FIRST).fetchall()]
     sets = [SchemaSet(json.loads(content)) if content else shipped_schemas() for content in contents]
     return GraphSchemas(sets)
+
+
+def wrong_schemas(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Hashes of schemas that a run has and the graph has not, or the other way round; wrong functional relations."""
+    told, kept, functional = (
+        {row[0] for row in connection.execute(f"SELECT {column} FROM {name}").fetchall()}
+        for name, column in (("run_schemas", "hash"), ("schemas", "hash"), ("functional", "predicate"))
+    )
+    yield from told ^ kept
+    yield from functional ^ schemas_of(connection).functional
 
 
 def tell_schemas(connection: duckdb.DuckDBPyConnection, run_id: str, schemas: SchemaSet) -> None:
