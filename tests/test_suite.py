@@ -29,6 +29,7 @@ from extractor.evaluation.suite_file import (
 )
 from extractor.gold import GoldRecord
 from extractor.records import Completion, Message, Request
+from extractor.schema import SchemaStore
 
 SUITES = Path("eval/suites")
 SHOES = {
@@ -154,6 +155,23 @@ def test_a_folder_of_other_settings_is_refused(data: Path, other: dict[str, Any]
     with pytest.raises(ConfigError, match=f"other settings: .*{told}"):
         run_suite(TINY, data, data / "out", asleep, **{"prompt": "attributes@v1", **other})
     assert score_folder(data / "out") == before
+
+
+def test_a_folder_of_other_definitions_is_refused(data: Path, store: SchemaStore) -> None:
+    row = {
+        "id": "1",
+        "title": "Red tee",
+        "category": "clothing.tops.t_shirts",
+        "attributes": {"color": ["Red"]},
+    }
+    write(data / "gold.jsonl", row)
+    names = [attribute.id for attribute in store.by_id("clothing.tops.t_shirts").attributes]
+    ours = Suite(name="ours", about="", gold="gold.jsonl", schemas="shipped")
+    write(data / "offered.json", {"clothing.tops.t_shirts": names})
+    same_names = Suite(name="ours", about="", gold="gold.jsonl", offered="offered.json")
+    run_suite(ours, data, data / "out", lambda: ScriptedEngine(["{}"]), prompt="attributes@v1")
+    with pytest.raises(ConfigError, match=r"other settings: .*schema_hash was"):
+        run_suite(same_names, data, data / "out", asleep, prompt="attributes@v1")
 
 
 def test_a_record_without_an_answer_has_failed(data: Path) -> None:

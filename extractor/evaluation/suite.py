@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from extractor import __version__
 from extractor.config import ExtractorConfig
+from extractor.datafile import content_hash
 from extractor.engines import Engine
 from extractor.errors import ConfigError
 from extractor.evaluation.checkout import commit
@@ -148,6 +149,7 @@ def _extract(
     identity = {
         "suite": suite.name,
         "gold_hash": hash_gold(material.gold, material.offered),
+        "schema_hash": content_hash({name: schema.hash for name, schema in material.schemas.items()}),
         "prompts": {task: template.hash for task, template in extractor.prompts.items()},
         **chosen,
     }
