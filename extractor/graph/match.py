@@ -8,7 +8,7 @@ not looked at. What people said of a pair comes first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from extractor.attribute import Attribute
@@ -116,7 +116,10 @@ def listings_of(graph: DuckDBStore) -> list[Listing]:
         stated[row["product"]][row["predicate"]].add(row["label"])
     categories = {row["product"]: row["object"] for row in graph.rows(_CATEGORIES)}
     schemas = graph.schemas()
-    keys = {each: schemas.keys(each.removeprefix("category:")) for each in {"", *categories.values()}}
+    keys = {
+        each: _keys(schemas.for_category(each.removeprefix("category:")))
+        for each in {"", *categories.values()}
+    }
     return [
         _listing(
             row["product"],
@@ -166,6 +169,11 @@ def _gtin(label: str) -> str:
     """Its 14 digits; empty when it is none."""
     normal = NORMALIZERS["gtin"](label, Attribute("gtin", "", ""), load_units(default_folder()))
     return normal.canonical if len(normal.canonical) == _GTIN_DIGITS and normal.canonical.isdigit() else ""
+
+
+def _keys(attributes: Iterable[Attribute]) -> frozenset[str]:
+    """Relations of the attributes that tell products of a category apart (x-key)."""
+    return frozenset(attribute.relation for attribute in attributes if attribute.key)
 
 
 def _said(run_id: str, decision: Decision, scorer: str) -> Said:

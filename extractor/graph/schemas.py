@@ -52,10 +52,6 @@ class GraphSchemas:
             self._attributes[category_id] = self._find(category_id) or self._find(BASE) or ()
         return self._attributes[category_id]
 
-    def keys(self, category_id: str) -> frozenset[str]:
-        """Relations of the attributes that tell products of a category apart (x-key)."""
-        return frozenset(a.relation for a in self.for_category(category_id) if a.key)
-
     def _find(self, schema_id: str) -> tuple[Attribute, ...] | None:
         found = (schemas.by_id(schema_id) for schemas in self._sets)
         return next((attributes for attributes in found if attributes is not None), None)
