@@ -143,11 +143,13 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _own_ids(ids: Iterable[str]) -> dict[str, str]:
-    """Ids as names of edges in a graph can have them, each once: no "/", which parts words for Cypher."""
+    """Ids as names of edges in a graph can have them, each once: no "/", which parts words for Cypher, and in lower
+    case, as a graph has the attributes that a feed states.
+    """
     own: dict[str, str] = {}
     taken: set[str] = set()
     for attribute in ids:
-        name = re.sub(r"\W+", "_", attribute).strip("_")
+        name = re.sub(r"\W+", "_", attribute.casefold()).strip("_")
         own[attribute] = next(
             free for free in chain([name], map(f"{name}_{{}}".format, count(2))) if free not in taken
         )

@@ -30,12 +30,12 @@ from extractor.schema_set import SchemaSet
 # ---- from a shop's taxonomy to its answers
 
 CATEGORIES: list[dict[str, Any]] = [
-    {"id": "li", "path": ["Lighting"], "attributes": ["bulb power"]},
+    {"id": "li", "path": ["Lighting"], "attributes": ["Bulb power"]},
     {"id": "li-1", "path": ["Lighting", "Table lamps"], "parent": "li", "attributes": ["socket", "shade"]},
 ]
 SHADES = ["Linen", "Rattan", "Opal glass"]
 ATTRIBUTES: list[dict[str, Any]] = [
-    {"id": "bulb power", "name": "Bulb power", "functional": True},
+    {"id": "Bulb power", "name": "Bulb power", "functional": True},
     {
         "id": "socket",
         "name": "Lamp socket",
