@@ -23,6 +23,7 @@ from extractor.graph.check import problems
 from extractor.graph.merge import merge_runs
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.graph.stores.snapshot import write_snapshot
 from extractor.records import CategoryChoice
 from extractor.run import run
 from extractor.schema_set import SchemaSet
@@ -97,6 +98,9 @@ def test_derived_schemas_say_what_is_to_be_done(tmp_path: Path) -> None:
         assert list(lost) == [
             ("has_bulb_power", "40 w", "value:bulb_power:60 W counts: the feed comes before the text")
         ]
+        write_snapshot(store, tmp_path / "snapshot")
+        with DuckDBStore(tmp_path / "snapshot", read_only=True, closed=True) as read:
+            assert coverage(read) == coverage(store)
     power, shade = rows["bulb_power"], rows["shade"]
     assert (power.products, power.filled, power.conflicting, dict(power.new_values)) == (4, 2, 1, {})
     assert (shade.products, shade.filled, shade.conflicting, dict(shade.new_values)) == (

@@ -58,7 +58,9 @@ def derive(
     taxonomy: Annotated[
         Path, typer.Option(help="JSONL of categories: id, path, parent and attributes, a list of ids.")
     ],
-    attributes: Annotated[Path, typer.Option(help="JSONL of attributes: id, name and values.")],
+    attributes: Annotated[
+        Path, typer.Option(help="JSONL of attributes: id, name; values, functional, key where it has them.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of schemas to write.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
