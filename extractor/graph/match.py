@@ -8,7 +8,7 @@ not looked at. What people said of a pair comes first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from extractor.attribute import Attribute
@@ -140,7 +140,7 @@ def people_of(graph: DuckDBStore) -> People:
     return People(frozenset(pairs[SAME]), frozenset(pairs[DIFFERENT]))
 
 
-def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: frozenset[str]) -> Listing:
+def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: Sequence[Attribute]) -> Listing:
     compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
     numbers = {_gtin(label) for relation in _GTINS for label in stated.get(relation, ())}
     return Listing(
@@ -149,7 +149,7 @@ def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: fro
         brand=min(stated.get(HAS_BRAND, ()), default=""),
         price=_price(stated),
         attributes={relation: frozenset(stated[relation]) for relation in sorted(compared)},
-        keys=keys,
+        keys=frozenset(attribute.relation for attribute in keys),
         gtins=frozenset(numbers - {""}),
     )
 
@@ -171,9 +171,9 @@ def _gtin(label: str) -> str:
     return normal.canonical if len(normal.canonical) == _GTIN_DIGITS and normal.canonical.isdigit() else ""
 
 
-def _keys(attributes: Iterable[Attribute]) -> frozenset[str]:
-    """Relations of the attributes that tell products of a category apart (x-key)."""
-    return frozenset(attribute.relation for attribute in attributes if attribute.key)
+def _keys(attributes: Sequence[Attribute]) -> Sequence[Attribute]:
+    """Those that tell products of their category apart (x-key)."""
+    return [attribute for attribute in attributes if attribute.key]
 
 
 def _said(run_id: str, decision: Decision, scorer: str) -> Said:
