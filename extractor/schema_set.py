@@ -58,7 +58,7 @@ class SchemaSet:
 
     @property
     def relations(self) -> dict[str, str]:
-        """Attribute id -> relation type."""
+        """Attribute id -> relation type; of an id with two, in different categories, the last in the document."""
         return {attribute.id: attribute.relation for attribute in self.attributes}
 
     @property

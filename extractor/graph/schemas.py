@@ -49,7 +49,8 @@ class GraphSchemas:
     def for_category(self, category_id: str) -> tuple[Attribute, ...]:
         """The attributes of a category, in the order of its schema."""
         if category_id not in self._attributes:
-            self._attributes[category_id] = self._find(category_id) or self._find(BASE) or ()
+            found = self._find(category_id)
+            self._attributes[category_id] = (self._find(BASE) or ()) if found is None else found
         return self._attributes[category_id]
 
     def _find(self, schema_id: str) -> tuple[Attribute, ...] | None:
