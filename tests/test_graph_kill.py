@@ -57,19 +57,20 @@ def writes() -> list[Write]:
     def beginning(run: str) -> Write:
         return lambda store: store.add_run(run, {"created": run}, shipped_schemas())
 
-    def stating(run: str, *what: Any) -> Write:
-        return lambda store: store.state(run, {"created": run}, gathered(what))
+    def stating(run: str, *what: Any, replacing: tuple[str, ...] = ()) -> Write:
+        return lambda store: store.state(run, {"created": run}, gathered(what), replacing)
 
     def undoing(run: str) -> Write:
         return lambda store: store.undo(run)
 
-    chain = [pair(str(n), str(n + 1), run="m1") for n in range(30)]
+    chain, again = ([pair(str(n), str(n + 1), run=run) for n in range(30)] for run in ("m1", "m2"))
     return [
         beginning("r1"),
         *(merging("r1", number) for number in range(BATCHES)),
         *(stating("m1", *chain), stating("p1", word("3", "brand:hp", "p1", "assert"))),
         *(beginning("r22"), *(merging("r22", number) for number in range(BATCHES))),
-        *(stating("m1", *chain[5:]), undoing("p1"), undoing("r1"), undoing("m1")),
+        *(stating("m1", *chain[5:]), stating("m2", *again[:20], replacing=("m1",))),
+        *(undoing("p1"), undoing("r1"), undoing("m2")),
     ]
 
 

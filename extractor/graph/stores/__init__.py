@@ -5,7 +5,7 @@ A store with a new name is a module with the methods of `Store` and a line in `_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,10 +41,13 @@ class Store(Protocol):
         Products of a batch are distinct, and the run was added.
         """
 
-    def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
+    def state(
+        self, run_id: str, manifest: Mapping[str, Any], facts: Facts, replacing: Collection[str] = ()
+    ) -> Change:
         """Make these facts all that the run says, in one transaction; for runs that are of no listings.
 
-        The run is recorded with its manifest; stating the same again changes nothing.
+        The run is recorded with its manifest; stating the same again changes nothing. Runs of the graph in whose
+        place it comes go in the same transaction.
         """
 
     def settle(self) -> None:

@@ -7,7 +7,7 @@ and nodes settled: a process that dies leaves a graph as it was before or after.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Timer
@@ -189,13 +189,16 @@ class DuckDBStore:
                 settle_nodes(self._connection)
         return change
 
-    def state(self, run_id: str, manifest: Mapping[str, Any], facts: Facts) -> Change:
+    def state(
+        self, run_id: str, manifest: Mapping[str, Any], facts: Facts, replacing: Collection[str] = ()
+    ) -> Change:
         with self._transaction(), self._registered(_stated([facts])):
-            before = listings_of(self._connection, run_id)
+            before = [listings_of(self._connection, run) for run in (run_id, *replacing)]
+            removed = sum(map(self._drop, replacing))
             self._add_run(run_id, manifest)
-            removed = self._forget(run_id, _ALL)
+            removed += self._forget(run_id, _ALL)
             change = Change(self._say(run_id, _ALL), removed)
-            self._settle(before | listings_of(self._connection, run_id))
+            self._settle(set[str]().union(*before, listings_of(self._connection, run_id)))
         return change
 
     def settle(self) -> None:
@@ -208,14 +211,19 @@ class DuckDBStore:
                 look_up = "extractor graph query 'SELECT id FROM runs'"
                 raise ConfigError(f"{self._path}: no run {run_id!r}; `{look_up}` lists them")
             listings = listings_of(self._connection, run_id)
-            removed = self._count("DELETE FROM statements WHERE run = ?", [run_id])
-            self._connection.execute("DELETE FROM listings WHERE run = ?", [run_id])
-            self._connection.execute("DELETE FROM runs WHERE id = ?", [run_id])
-            forget_schemas(self._connection, run_id)
+            removed = self._drop(run_id)
             self._settle(listings)
             if settle_functional(self._connection):
                 self._settle()
         return Change(removed=removed)
+
+    def _drop(self, run_id: str) -> int:
+        """Remove a run and its statements; how many these were."""
+        removed = self._count("DELETE FROM statements WHERE run = ?", [run_id])
+        self._connection.execute("DELETE FROM listings WHERE run = ?", [run_id])
+        self._connection.execute("DELETE FROM runs WHERE id = ?", [run_id])
+        forget_schemas(self._connection, run_id)
+        return removed
 
     def _settle(self, listings: Set[str] | None = None) -> None:
         settle(self._connection, listings)
