@@ -119,6 +119,18 @@ def test_another_setting_takes_the_place_of_the_first(store: DuckDBStore) -> Non
     assert second.run_id != first.run_id
     runs = [row["id"] for row in store.rows("SELECT id FROM runs WHERE id <> 'r1'")]
     assert runs == [second.run_id]
+    assert second.change == Change(added=2, removed=2)
+    third = match_graph(store, shipped_scorer())
+    assert (third.run_id, third.resolution) == (first.run_id, first.resolution)
+
+
+def test_a_graph_that_cannot_be_told_keeps_the_matches_it_has(store: DuckDBStore) -> None:
+    first = match_graph(store, shipped_scorer())
+    before = snapshot(store)
+    no_json = {"match": object()}  # found out once the earlier run is gone
+    with pytest.raises(TypeError):
+        store.state("match-x", no_json, gathered([pair("p1", "s1", run="match-x")]), replacing=[first.run_id])
+    assert snapshot(store) == before
 
 
 def test_people_have_the_last_word(store: DuckDBStore) -> None:

@@ -41,6 +41,9 @@ _NOT_COMPARED = frozenset(
         *("has_availability", "has_stock", "has_rating", "has_reviews", "has_sales"),
     }
 )
+# Values of these are numbers, sizes or members of a palette: another one is another product. Free text in other words
+# ("Extreme Pro" and "ExtremePro", "UHS-I" and "Class 10") is not: it speaks to the scorer alone, and vetoes nothing.
+_COMPARABLE = frozenset({"quantity", "number", "pack", "size", "color"})
 _RUN = "match-"
 
 _TITLES = "SELECT product, arg_max(title, run) AS title FROM listings GROUP BY product ORDER BY product"
@@ -98,8 +101,8 @@ def match_graph(
         decide=model.decide if model else None,
     )
     facts = gathered(_said(run_id, decision, scorer.hash) for decision in found.same)
-    undone = [graph.undo(earlier) for earlier in _matchings(graph) if earlier != run_id]
-    return Matched(run_id, found, sum(undone, graph.state(run_id, {"match": settings}, facts)))
+    earlier = [run for run in _matchings(graph) if run != run_id]
+    return Matched(run_id, found, graph.state(run_id, {"match": settings}, facts, replacing=earlier))
 
 
 def _matchings(graph: DuckDBStore) -> list[str]:
@@ -172,8 +175,12 @@ def _gtin(label: str) -> str:
 
 
 def _keys(attributes: Sequence[Attribute]) -> Sequence[Attribute]:
-    """Those that tell products of their category apart (x-key)."""
-    return [attribute for attribute in attributes if attribute.key]
+    """Those that tell products of their category apart (x-key), and whose values can."""
+    return [attribute for attribute in attributes if attribute.key and _is_comparable(attribute)]
+
+
+def _is_comparable(attribute: Attribute) -> bool:
+    return bool(attribute.enum) or attribute.normalizer in _COMPARABLE
 
 
 def _said(run_id: str, decision: Decision, scorer: str) -> Said:
