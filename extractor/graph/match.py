@@ -43,7 +43,8 @@ _NOT_COMPARED = frozenset(
 )
 # Values of these are numbers, sizes or members of a palette: another one is another product. Free text in other words
 # ("Extreme Pro" and "ExtremePro", "UHS-I" and "Class 10") is not: it speaks to the scorer alone, and vetoes nothing.
-_COMPARABLE = frozenset({"quantity", "number", "pack", "size", "color"})
+_MEASURE = "quantity"
+_COMPARABLE = frozenset({_MEASURE, "number", "pack", "size", "color"})
 _RUN = "match-"
 
 _TITLES = "SELECT product, arg_max(title, run) AS title FROM listings GROUP BY product ORDER BY product"
@@ -153,6 +154,7 @@ def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: Seq
         price=_price(stated),
         attributes={relation: frozenset(stated[relation]) for relation in sorted(compared)},
         keys=frozenset(attribute.relation for attribute in keys),
+        measured=frozenset(attribute.relation for attribute in keys if attribute.normalizer == _MEASURE),
         gtins=frozenset(numbers - {""}),
     )
 

@@ -56,7 +56,7 @@ def features(table: Table, left: Ints, right: Ints) -> Floats:
 
 def _columns(table: Table, left: Ints, right: Ints) -> Iterator[tuple[str, Floats]]:
     yield from _words(table, left, right)
-    for name in ("codes", "numbers", "measures", "colors", "values"):
+    for name in ("codes", "models", "numbers", "measures", "colors", "values"):
         yield from _shared(name, table, left, right)
     yield from _grams(table, left, right)
     yield from _across(table, left, right)

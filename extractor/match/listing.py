@@ -23,5 +23,7 @@ class Listing:
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Attributes whose values tell products apart (x-key of the category's schema).
     keys: frozenset[str] = frozenset()
+    # Of these the ones whose values are measures ("16.1 megapixel"), which shops round.
+    measured: frozenset[str] = frozenset()
     # GTINs in 14 digits.
     gtins: frozenset[str] = frozenset()

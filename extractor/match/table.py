@@ -7,7 +7,8 @@ token is worth works on the next collection. Weights of tokens come from the col
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ COLUMNS = 1 << 18
 _GRAM = 3
 # In a handful of listings every word is rare: they count as a sample of so many.
 _LEAST_SIZE = 1000
+# A model name that fewer listings state may be anything: a part number, a shop's own, a slip of the pen.
+_ESTABLISHED = 3
 _LONGEST_TITLE, _LONGEST_TEXT = 500, 3000
 
 
@@ -50,6 +53,8 @@ class Table:
     # Words and joined words of titles.
     joined: Kind
     codes: Kind
+    # Those that several listings state: two listings that state different ones are seldom one product.
+    models: Kind
     numbers: Kind
     measures: Kind
     units: Kind
@@ -88,6 +93,7 @@ def build_table(listings: Sequence[Listing]) -> Table:
         words=kind(tokens.words for tokens in of_title),
         joined=kind((*tokens.words, *tokens.joined) for tokens in of_title),
         codes=codes,
+        models=kind(_established([tokens.models for tokens in of_title])),
         numbers=kind([word for word in tokens.words if word.isdigit()] for tokens in of_title),
         measures=kind([f"{unit}={number}" for unit, number in tokens.measures] for tokens in of_title),
         units=kind([unit for unit, _ in tokens.measures] for tokens in of_title),
@@ -122,6 +128,12 @@ def _values(listing: Listing) -> list[str]:
 
 def _rarest(codes: Sequence[str], weights: NDArray[np.float32]) -> str:
     return max(codes, key=lambda code: (weights[column(code)], code), default="")
+
+
+def _established(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """The tokens that enough rows have."""
+    count = Counter(token for row in rows for token in row)
+    return ([token for token in row if count[token] >= _ESTABLISHED] for row in rows)
 
 
 def _grams(text: str) -> list[str]:

@@ -84,6 +84,8 @@ class Tokens:
     joined: tuple[str, ...]
     # "dcs5m2": letters with digits, or a long number; without signs.
     codes: tuple[str, ...]
+    # Letters with digits, however short, without signs: "t3i", "dcs5m2"; what names a model in most trades.
+    models: tuple[str, ...]
     # ("gb", "32"): unit, and number in that unit.
     measures: tuple[tuple[str, str], ...]
     # Base colors.
@@ -111,6 +113,7 @@ def tokenize(text: str) -> Tokens:
         _once(words),
         _once([*joined, *codes]),
         _once(codes),
+        _once([token for token in (*words, *codes) if _is_mixed(token) and token not in known]),
         _once(measures),
         _once([COLORS[word] for word in words if word in COLORS]),
     )
@@ -137,6 +140,10 @@ def _code(word: str) -> str:
     if code.isdigit():
         return code if len(code) >= _SHORTEST_NUMBER else ""
     return code if len(code) >= _SHORTEST_CODE and _DIGIT.search(code) else ""
+
+
+def _is_mixed(token: str) -> bool:
+    return not token.isalpha() and not token.isdigit()
 
 
 def _number(digits: str, factor: float) -> str:

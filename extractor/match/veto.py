@@ -6,6 +6,7 @@ nothing. A listing that says nothing conflicts with nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from extractor.match.listing import Listing
@@ -13,6 +14,7 @@ from extractor.match.tokens import fold, tokenize
 
 # Thing -> what a listing says of it.
 Claims = Mapping[str, frozenset[str]]
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?: \D+)?")
 # Units of titles that tell products apart, where a title names one number of them: capacities, contents, packs.
 _UNITS = frozenset({"gb", "ml", "oz", "gal", "pack"})
 
@@ -22,16 +24,24 @@ def claims(listing: Listing) -> Claims:
 
     "8 GB RAM, 256 GB" says nothing: which of two numbers would be the one that counts?
     """
-    said = {
-        name: frozenset(fold(value) for value in listing.attributes[name])
-        for name in sorted(listing.keys)
-        if listing.attributes.get(name)
-    }
+    said = {name: _comparable(listing, name) for name in sorted(listing.keys)}
     numbers: dict[str, set[str]] = {}
     for unit, number in tokenize(listing.title).measures:
         numbers.setdefault(unit, set()).add(number)
     stated = {f"title {unit}": frozenset(numbers[unit]) for unit in _UNITS & numbers.keys()}
-    return {**said, **{name: values for name, values in stated.items() if len(values) == 1}}
+    titled = {name: values for name, values in stated.items() if len(values) == 1}
+    return {name: values for name, values in {**said, **titled}.items() if values}
+
+
+def _comparable(listing: Listing, name: str) -> frozenset[str]:
+    """Values of a key attribute; a measure as two significant digits: one shop's 16.1 megapixels are another's 16.
+
+    A number without a unit is taken to be in the unit of the others, and a measure that is no number says nothing.
+    """
+    values = listing.attributes.get(name, frozenset[str]())
+    if name not in listing.measured:
+        return frozenset(map(fold, values))
+    return frozenset(f"{float(found[1]):.2g}" for value in values if (found := _NUMBER.fullmatch(value)))
 
 
 def conflict(one: Claims, other: Claims) -> str | None:

@@ -34,7 +34,10 @@ def match(
     ] = NEIGHBORS,
     model: Annotated[
         str | None,
-        typer.Option(help="Language model (folder or id) that decides what the scorer cannot tell."),
+        typer.Option(
+            help="Chat model (folder or id) that decides what the scorer cannot tell; a large one: the embedded"
+            " model cannot."
+        ),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="Of --model: auto, vllm, server, transformers or scripted.")
@@ -99,7 +102,7 @@ def match_fit(
 @contextmanager
 def _asked_model(name: str, model: str | None, base_url: str | None) -> Iterator[AskedModel | None]:
     """The engine, where one is wanted; closed at the end."""
-    from extractor.engines import open_engine
+    from extractor.engines import describe_engine, open_engine
     from extractor.errors import ConfigError
     from extractor.graph.match import AskedModel
     from extractor.match.ask import by_model
@@ -111,6 +114,12 @@ def _asked_model(name: str, model: str | None, base_url: str | None) -> Iterator
         yield None
         return
     template = load_prompt(_PROMPT, default_folder())
+    described = describe_engine(name, model=model, base_url=base_url)[1]
+    if not described.chat:
+        raise ConfigError(
+            f"{described.id}: no chat model, which the question of {template.id} is for; give one with --model, or"
+            " leave --model out and decide with --ask-out"
+        )
     with closing(open_engine(name, model=model, base_url=base_url)) as engine:
         info = engine.model
         yield AskedModel(f"{info.id} {info.hash} {template.id} {template.hash}", by_model(engine, template))
