@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import combinations
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import build_tiny_model
 
+from extractor.engines import open_engine
 from extractor.engines.scripted import ScriptedEngine
 from extractor.match.ask import by_model
 from extractor.match.block import candidates
@@ -48,6 +52,14 @@ SHOES = (
     colored("shoe-blue-a", "Velora Swift 3 VS-3011 running shoes blue", "blue"),
     colored("shoe-blue-b", "Velora Swift 3 running shoe VS3011, navy", "blue"),
 )
+CAMERA = frozenset({"has_megapixels"})
+
+
+def camera(name: str, megapixels: str) -> Listing:
+    stated = {"has_megapixels": frozenset({megapixels})}
+    return Listing(name, "Tarn T5 camera", attributes=stated, keys=CAMERA, measured=CAMERA)
+
+
 UNLIKE = (Listing("a", "Velora Swift 3 red"), Listing("b", "Zapatilla Velora roja"))
 SHOP = (*PHONES, *PAINTS, *SHOES)
 PRODUCTS = [
@@ -86,6 +98,10 @@ def test_what_a_text_is_taken_apart_into(
     assert (tokens.codes, tokens.measures, tokens.colors) == (codes, measures, colors)
 
 
+def test_short_words_of_letters_and_digits_name_models_but_measures_do_not() -> None:
+    assert tokenize("Tarn T3i 32GB DC-S5M2 12345").models == ("t3i", "s5m2", "dcs5m2")
+
+
 def test_neighboring_words_are_one_word_too() -> None:
     assert "cushtop" in tokenize("Cush Top").joined
     assert tokenize("Crème brûlée").words == ("creme", "brulee")
@@ -106,6 +122,10 @@ def test_neighboring_words_are_one_word_too() -> None:
         (Listing("a", "laptop 8 GB 256 GB"), Listing("b", "laptop 8 GB 512 GB"), None),
         (Listing("a", "soap pack of 3"), Listing("b", "soap"), None),
         (Listing("a", "soap pack of 3"), Listing("b", "soap 6 pack"), "title pack"),
+        # Shops round measures, and leave units out; what is no number is no measure.
+        (camera("a", "16.1 megapixel"), camera("b", "16.0"), None),
+        (camera("a", "16.1 megapixel"), camera("b", "12 megapixel"), "has_megapixels"),
+        (camera("a", "16.1 megapixel"), camera("b", "compact"), None),
         # The category does not say that colors matter.
         (
             Listing("a", "cable", attributes={"has_color": frozenset({"red"})}),
@@ -227,7 +247,33 @@ def test_clusters_are_apart_free_of_conflicts_connected_and_independent_of_order
     assert cluster(said(*colors), shuffled, threshold) == clusters
 
 
+@given(collections(), st.sampled_from([0.3, 0.5, 0.9]))
+def test_a_cluster_is_as_alike_as_its_joins_had_to_be(
+    collection: tuple[list[str], list[Pair]], threshold: float
+) -> None:
+    """Every pair inside was counted in one join, so that all of them together are no less alike than a join."""
+    colors, pairs = collection
+    for rows in cluster(said(*colors), pairs, threshold):
+        scores = [pair.score for pair in pairs if {pair.left, pair.right} <= set(rows)]
+        least = threshold if len(rows) == 2 else threshold * 2 / 3
+        assert sum(scores) / len(scores) >= least - 1e-9
+
+
 # ---- the whole
+
+
+@given(LISTINGS, st.randoms())
+@settings(max_examples=25)
+def test_products_are_free_of_conflicts_held_together_by_their_pairs_and_independent_of_order(
+    listings: list[Listing], random: Random
+) -> None:
+    found = resolve(listings, shipped_scorer())
+    by_id = {listing.id: listing for listing in listings}
+    for members in found.clusters:
+        for one, other in combinations(members, 2):
+            assert conflict(claims(by_id[one]), claims(by_id[other])) is None
+    assert len(found.same) == sum(len(members) - 1 for members in found.clusters)
+    assert resolve(random.sample(listings, len(listings)), shipped_scorer()) == found
 
 
 def test_capacities_sizes_and_colors_make_products(scorer: Scorer) -> None:
@@ -275,6 +321,15 @@ def test_a_language_model_decides_the_middle_band(scorer: Scorer) -> None:
 def test_answers_of_a_language_model(text: str, answer: bool | None) -> None:
     decide = by_model(ScriptedEngine([text]), load_prompt("match@v1", default_folder()))
     assert decide([(PHONES[0], PHONES[1])]) == [answer]
+
+
+def test_a_real_engine_answers_yes_or_no_and_nothing_else(tmp_path: Path) -> None:
+    """A tiny random model with little room for a question: which word it says is noise."""
+    template = load_prompt("match@v1", default_folder()).model_copy(update={"system": ""})
+    pairs = [UNLIKE, (Listing("a", "red"), Listing("b", "red"))]
+    with closing(open_engine("transformers", model=str(build_tiny_model(tmp_path / "tiny")))) as engine:
+        answers = by_model(engine, template)(pairs)
+    assert len(answers) == 2 and set(answers) <= {True, False}
 
 
 @pytest.mark.parametrize("listings", [[], [Listing("a", "x")], [Listing("a", "日本"), Listing("b", "...")]])

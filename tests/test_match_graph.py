@@ -11,6 +11,7 @@ import pytest
 from test_graph import outcome, pair, snapshot, write_run
 from test_graph_cli import graph
 
+import extractor
 from extractor.graph.match import listings_of, match_graph
 from extractor.graph.merge import merge_runs
 from extractor.graph.statements import gathered
@@ -21,7 +22,13 @@ from extractor.match.score import shipped_scorer
 from extractor.records import AttributeValue, CategoryChoice, Outcome
 
 SNEAKERS = CategoryChoice("footwear.shoes.sneakers", ("Footwear", "Shoes", "Sneakers"), 0.9)
+CARDS = CategoryChoice(
+    "computers.storage_memory.memory_cards", ("Computers", "Storage and memory", "Memory cards"), 0.9
+)
 PHONES = CategoryChoice("phones.phones.smartphones", ("Phones", "Phones", "Smartphones"), 0.9)
+
+
+EMBEDDED = Path(extractor.__file__).parent / "models" / "embedded"
 
 
 def sneaker(name: str, title: str, color: str, size: str) -> Outcome:
@@ -35,6 +42,14 @@ def sneaker(name: str, title: str, color: str, size: str) -> Outcome:
 
 def phone(name: str, title: str, **facts: Any) -> Outcome:
     return outcome(name, title, category=PHONES, feed={"brand": "Nuvia", "facts": facts})
+
+
+def card(name: str, title: str, model: str, capacity: str) -> Outcome:
+    values = [
+        AttributeValue(attribute, value, value, None, None, "title", "span", 0.9)
+        for attribute, value in (("model_name", model), ("capacity", capacity))
+    ]
+    return outcome(name, title, *values, category=CARDS, feed={"brand": "Nuvia"})
 
 
 LISTED = (
@@ -100,6 +115,20 @@ def test_listings_become_products_and_matching_again_changes_nothing(store: Duck
     assert snapshot(store) == before
     store.undo(first.run_id)
     assert members(store) == []
+
+
+def test_free_text_in_other_words_forbids_nothing_and_a_capacity_does(tmp_path: Path) -> None:
+    cards = [
+        card("c1", "Nuvia Extreme Pro NX-5032 SDHC card 32GB", "Extreme Pro", "32 GB"),
+        card("c2", "Nuvia ExtremePro (NX5032) SDHC card 32 GB", "ExtremePro", "32 GB"),
+        card("c3", "Nuvia Extreme Pro NX-5032 SDHC card 64GB", "Extreme Pro", "64 GB"),
+    ]
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        merge_runs([write_run(tmp_path / "r", "r1", cards)], store, schema_relations())
+        keys = {listing.id: listing.keys for listing in listings_of(store)}
+        assert "has_capacity" in keys["c1"] and not {"has_model_name", "has_speed_class"} & keys["c1"]
+        match_graph(store, shipped_scorer())
+        assert members(store) == [("spu:c1", "c1"), ("spu:c1", "c2")]
 
 
 def test_matching_after_new_listings_is_matching_from_scratch(tmp_path: Path) -> None:
@@ -171,5 +200,10 @@ def test_what_the_command_refuses(file: Path, tmp_path: Path) -> None:
     )
     code, _, err = graph("match", "--graph", file, "--scorer", tmp_path)
     assert (code, err) == (2, f"{tmp_path / 'scorer.json'}: no such file; create it or correct the path\n")
+    code, _, err = graph("match", "--graph", file, "--engine", "transformers", "--model", EMBEDDED)
+    assert (code, err.split(";")[0]) == (
+        2,
+        "embedded: no chat model, which the question of match@v1 is for",
+    )
     code, _, err = graph("match", "--graph", file, "--ask-out", tmp_path / "no" / "ask.jsonl")
     assert (code, err.split(";")[0]) == (2, f"{tmp_path / 'no' / 'ask.jsonl'}: its folder is not there")
