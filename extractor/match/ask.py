@@ -1,4 +1,4 @@
-"""Pairs that the scorer cannot tell in, a language model's yes or no out.
+"""Pairs that the scorer cannot tell in, a language model's yes or no out, with how sure it is.
 
 The answer is decoded under a grammar of the two words; no answer, or a broken one, is None: the pair stays open.
 """
@@ -6,6 +6,8 @@ The answer is decoded under a grammar of the two words; no answer, or a broken o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import exp
+from typing import NamedTuple
 
 from extractor.constraint import compile_choice
 from extractor.datafile import DataFileError, parse_json
@@ -14,10 +16,21 @@ from extractor.match.listing import Listing
 from extractor.prompt import PromptTemplate, defuse, match_request_variables, render
 from extractor.records import Completion, Request
 
+
+class Answer(NamedTuple):
+    """What a language model says of a pair of listings."""
+
+    same: bool
+    # 0..1: of the word that it chose, beside the other one.
+    confidence: float
+
+
 # Answers to pairs of listings, in order.
-Decider = Callable[[Sequence[tuple[Listing, Listing]]], Sequence[bool | None]]
+Decider = Callable[[Sequence[tuple[Listing, Listing]]], Sequence[Answer | None]]
 
 _ANSWERS = {"yes": True, "no": False}
+# Of a word from an engine that tells no probabilities.
+_UNTOLD = 0.9
 # Of each listing: the title, and the beginning of a description.
 _CHARACTERS = 600
 
@@ -26,7 +39,7 @@ def by_model(engine: Engine, template: PromptTemplate) -> Decider:
     """A language model that decides, greedy, one request a pair."""
     constraint = compile_choice(list(_ANSWERS))
 
-    def decide(pairs: Sequence[tuple[Listing, Listing]]) -> list[bool | None]:
+    def decide(pairs: Sequence[tuple[Listing, Listing]]) -> list[Answer | None]:
         requests = [
             Request(
                 f"{left.id} {right.id}",
@@ -47,11 +60,14 @@ def _text(listing: Listing) -> str:
     return defuse("\n".join(filter(None, lines)))[:_CHARACTERS]
 
 
-def _answer(completion: Completion) -> bool | None:
+def _answer(completion: Completion) -> Answer | None:
     if completion.finish != "stop":
         return None
     try:
         answer = parse_json(completion.text.strip())
     except DataFileError:
         return None
-    return _ANSWERS.get(answer) if isinstance(answer, str) else None
+    if not isinstance(answer, str) or answer not in _ANSWERS:
+        return None
+    told = [token.logprob for token in completion.tokens]
+    return Answer(_ANSWERS[answer], exp(sum(told)) if told else _UNTOLD)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from extractor.match.ask import Decider
+from extractor.match.ask import Answer, Decider
 from extractor.match.block import NEIGHBORS, candidates
 from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.evidence import evidence
@@ -23,9 +23,8 @@ _SAME_GTIN = 0.99
 # Neighbors are the likeliest pairs: a cluster that they made is looked at again, by so many pairs of each listing
 # that are no neighbors, and made again by all of them; so many times at most.
 _CHECKED, _ROUNDS = 6, 2
-# A language model is asked about so many pairs; what its answers are worth beside the scorer's.
+# A language model is asked about so many pairs.
 _MOST_ASKED = 2000
-_YES, _NO = 0.9, 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,8 @@ class Resolution:
     ask: Sequence[Decision]
     # Ids of two listings or more each.
     clusters: Sequence[Sequence[str]]
-    # Pairs that were compared: by band, and how many of them a veto forbids ("vetoed").
+    # Pairs that were compared: by band, how many of them a veto forbids ("vetoed"), and on how many of the pairs that
+    # it was asked about a language model had an answer ("asked", "answered"; absent when there was none to ask).
     pairs: Mapping[str, int]
 
 
@@ -108,6 +108,8 @@ class _Collection:
         self._same, self._different = (_rows(pairs, rows) for pairs in (people.same, people.different))
         self._said = _heard([claims(listing) for listing in self._listings], self._same, self._different)
         self._table = build_table(self._listings)
+        # None: there is no language model.
+        self._asked: dict[tuple[int, int], Answer | None] | None = None
 
     def neighbors(self, count: int) -> list[Pair]:
         """The pairs worth comparing, and those that people spoke of."""
@@ -131,12 +133,18 @@ class _Collection:
         """The pairs with the answers to the likeliest of the middle band for their scores."""
         open_ = self._open(_apart(pairs, clusters))[:_MOST_ASKED]
         answers = decide([(self._listings[pair.left], self._listings[pair.right]) for pair in open_])
-        scores = {
-            (pair.left, pair.right): _YES if answer else _NO
-            for pair, answer in zip(open_, answers, strict=True)
-            if answer is not None
-        }
-        return [pair._replace(score=scores.get((pair.left, pair.right), pair.score)) for pair in pairs]
+        self._asked = {(pair.left, pair.right): answer for pair, answer in zip(open_, answers, strict=True)}
+        return [self._answered(pair) for pair in pairs]
+
+    def _answer_to(self, pair: Pair) -> Answer | None:
+        return (self._asked or {}).get((pair.left, pair.right))
+
+    def _answered(self, pair: Pair) -> Pair:
+        """A yes counts as the same product, however sure it is; a no as none."""
+        answer = self._answer_to(pair)
+        if answer is None:
+            return pair
+        return pair._replace(score=max(answer.confidence, self._scorer.bands.same) if answer.same else 0.0)
 
     def resolution(self, pairs: Sequence[Pair], clusters: Sequence[Sequence[int]]) -> Resolution:
         apart = _apart(pairs, clusters)
@@ -152,8 +160,15 @@ class _Collection:
                 "ask": len(open_),
                 "different": len(apart) - len(open_),
                 "vetoed": sum(self._is_vetoed(pair) for pair in apart),
+                **self._counts_of_asked(),
             },
         )
+
+    def _counts_of_asked(self) -> dict[str, int]:
+        if self._asked is None:
+            return {}
+        answered = [answer for answer in self._asked.values() if answer is not None]
+        return {"asked": len(self._asked), "answered": len(answered)}
 
     def _certainty(self, pair: Pair, same: set[tuple[int, int]]) -> float:
         if (pair.left, pair.right) in same:
@@ -171,7 +186,9 @@ class _Collection:
 
     def _decision(self, pair: Pair, band: Literal["same", "ask"]) -> Decision:
         left, right = self._listings[pair.left], self._listings[pair.right]
-        return Decision(left.id, right.id, band, round(pair.score, 4), evidence(left, right))
+        answer = self._answer_to(pair)
+        told = f"; the language model says {'yes' if answer.same else 'no'}" if answer else ""
+        return Decision(left.id, right.id, band, round(pair.score, 4), evidence(left, right) + told)
 
 
 def _apart(pairs: Iterable[Pair], clusters: Sequence[Sequence[int]]) -> list[Pair]:
