@@ -14,12 +14,14 @@ from urllib.parse import quote
 
 import pytest
 from servers import PASSWORD, Line, bolt, free_port, postgres, postgres_programs
+from shop_graph import matched
 from test_graph import SONY, outcome, said, write_run
 from test_graph_cli import graph as command
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
 from extractor.graph.merge import merge_runs
 from extractor.graph.push import Pushed, push
+from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.stores.snapshot import write_snapshot
 from extractor.records import Outcome
@@ -196,6 +198,17 @@ def test_what_the_graph_no_longer_says_disappears(graph: DuckDBStore, server: Po
     push(graph, server.url(), batch_rows=ROWS)
     assert server.held() == server.wanted(graph)
     assert not any(server.held().values())
+
+
+def test_a_listing_that_changes_its_spu_leaves_the_old_one(
+    graph: DuckDBStore, server: Postgres | Bolt
+) -> None:
+    for spu in ("p0", "p2"):
+        pairs = [("p0", "p1"), ("p2", "p3"), ("p4", spu)]
+        graph.state("match", {}, gathered(matched(one, other) for one, other in pairs))
+        push(graph, server.url())
+        assert {"spu": f"spu:{spu}", "product": "product:p4"} in list(graph.rows("FROM members"))
+        assert server.held() == server.wanted(graph)
 
 
 @pytest.mark.parametrize("cut_after", [20, 30_000])
