@@ -269,6 +269,17 @@ def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
     assert (len(value.id), value.label) == (len("value:care:") + 32, ("wash " * 100).strip())
 
 
+def test_no_key_grows_with_what_a_feed_says() -> None:
+    long = "long word " * 1000
+    facts = facts_of(
+        outcome("x", "T", feed={"brand": long, "facts": {"merchant": long, long: long}}), "r", RELATIONS
+    )
+    assert facts is not None
+    keys = [*facts.nodes, *(statement.predicate for statement in facts.statements.values())]
+    assert max(map(len, keys)) < 100
+    assert {node.label for node in facts.nodes.values() if node.kind != "Product"} == {long.strip()}
+
+
 def test_relations_come_from_the_schemas() -> None:
     relations = shipped_schemas().relations
     assert (relations["brand"], relations["gender"]) == ("has_brand", "suits")

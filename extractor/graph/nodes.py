@@ -29,7 +29,7 @@ KINDS = {
 }
 # Stands in the id of a node whose name has another meaning elsewhere, before the vertical where it has this one.
 MEANING = "@"
-# A longer literal is named by its hash: an id is a key, and the text stands in the label.
+# Characters; the text of a longer literal stands in the label.
 _MAX_LITERAL = 160
 
 
@@ -57,10 +57,14 @@ class Said(NamedTuple):
 
 def value_node(name: str, text: str) -> Node:
     """The node of a plain value of an attribute."""
-    literal = text
-    if len(text) > _MAX_LITERAL:
-        literal = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return Node(f"value:{name}:{literal}", KINDS["value"], text)
+    return Node(f"value:{name}:{keyed(text)}", KINDS["value"], text)
+
+
+def keyed(literal: str) -> str:
+    """What stands for a literal in an id: itself, or the hash of a long one, which databases refuse as a key."""
+    if len(literal) <= _MAX_LITERAL:
+        return literal
+    return hashlib.blake2b(literal.encode(), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=65_536)

@@ -14,7 +14,7 @@ from typing import Any
 
 from extractor.brands.link import Linker
 from extractor.graph.brands import HAS_BRAND, brand_statements
-from extractor.graph.nodes import KINDS, Node, Said, slug, value_node
+from extractor.graph.nodes import KINDS, Node, Said, keyed, slug, value_node
 from extractor.records import AttributeValue, Outcome, Provenance, Reason, Source, Span, Statement
 
 # Relation types that lead to an entity, with the prefix of its node ids; all others lead to a value.
@@ -214,11 +214,11 @@ def _texts(value: Any) -> list[str]:
 
 def target_of(attribute: str, text: str, relations: Mapping[str, str]) -> tuple[str, Node]:
     """Relation type and node for one value of an attribute, so that feed, text and people meet in one node."""
-    name = attribute if attribute in relations else slug(attribute, "_") or "unnamed"
+    name = attribute if attribute in relations else keyed(slug(attribute, "_")) or "unnamed"
     predicate = relations.get(name) or _FEED_RELATIONS.get(name) or f"has_{name}"
     prefix = _ENTITIES.get(predicate)
     if prefix:
-        return predicate, Node(f"{prefix}:{slug(text, '-') or text}", KINDS[prefix], text)
+        return predicate, Node(f"{prefix}:{keyed(slug(text, '-') or text)}", KINDS[prefix], text)
     return predicate, value_node(name, text)
 
 
