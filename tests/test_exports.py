@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_graph import SONY, TITLE, outcome, said, write_run
 from test_graph_cli import graph as command
+from test_graph_store import largest_file
 
-from extractor.errors import ConfigError
+from extractor.brands.registry import load_registry
+from extractor.errors import ConfigError, SinkError
 from extractor.graph.exports import Neighborhood, export
 from extractor.graph.exports.neo4j_csv import GUARDED, guarded
 from extractor.graph.merge import merge_runs
@@ -41,7 +46,13 @@ def same(one: str, other: str) -> Facts:
 def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
     """Three listings, two of which are one product, of text that every format has to take care of."""
     twin = outcome("x=2", TITLE, feed={"attributes": {"gtin": ["4006381333931"], "note": [FORMULA]}})
-    odd = outcome("\x01 <&>", "+1 \x0c odd", said("brand", "odd", "+1 \x0c odd"))
+    odd = outcome(
+        "\x01 <&>",
+        "+1 \x0c odd",
+        said("brand", "odd", "+1 \x0c odd"),
+        said("brand", "odd", "+1 \x0c odd", "odd\nthings"),
+        said("lines", "odd", "+1 \x0c odd", "one\r\ntwo\tthree"),
+    )
     with DuckDBStore(tmp_path / "g.duckdb") as store:
         merge_runs([write_run(tmp_path / "run", "r 1", [SONY, twin, odd])], store)
         store.state("m1", {"run_id": "m1"}, same("product:x", "product:x=2"))
@@ -147,8 +158,18 @@ def named(triples: list[Any]) -> set[tuple[str, str, str]]:
 
 def test_neo4j_csv_has_headers_and_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> None:
     export(graph, "neo4j-csv", tmp_path / "out")
+    headers = [(tmp_path / "out" / f"{name}-header.csv").read_text() for name in ("nodes", "relationships")]
+    assert headers == [
+        "id:ID,label,:LABEL,batch\n",
+        ":START_ID,:END_ID,:TYPE,id,label,rank,confidence:double,run,product,source,span_start:int,span_end:int,quote,"
+        "prompt,schema,model\n",
+    ]
     nodes = table(tmp_path / "out", "nodes")
-    assert {"id:ID": "spu:x", "label": TITLE, ":LABEL": "Entity;SPU"} in nodes
+    batch = hashlib.md5(b"spu:x").hexdigest()[:4]
+    assert {"id:ID": "spu:x", "label": TITLE, ":LABEL": "Entity;SPU", "batch": batch} in nodes
+    lines = (tmp_path / "out" / "relationships.csv").read_text(encoding="utf-8").splitlines()
+    assert "product:x,spu:x,member_of,member_of product:x,,,,,,,,,,,," in lines  # no properties
+    assert any(line.endswith(',taxonomy,,,"","","",""') for line in lines)  # no span, and empty texts
     relations = table(tmp_path / "out", "relationships")
     ids = {node["id:ID"] for node in nodes}
     assert all({relation[":START_ID"], relation[":END_ID"]} <= ids for relation in relations)
@@ -170,7 +191,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
 
 @given(st.text(alphabet="'=+-@\t\r\n＝ab") | st.text())
 def test_what_a_spreadsheet_would_run_is_guarded_and_can_be_had_back(text: str) -> None:
-    cell = guarded(text)
+    (cell,) = duckdb.execute(f"SELECT {guarded('?::VARCHAR')}".replace("?", "$1"), [text]).fetchone() or ()
     assert not cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))
     assert (cell[1:] if GUARDED.match(cell) else cell) == text
 
@@ -191,8 +212,10 @@ def test_graphml_is_a_neighborhood(tmp_path: Path, graph: DuckDBStore) -> None:
         ("product:x=2", "spu:x", "member_of"),
     ]
     export(graph, "graphml", tmp_path / "all.graphml", around=Neighborhood("x", 6))
-    labels = [data["label"] for _, data in networkx.read_graphml(tmp_path / "all.graphml").nodes(data=True)]
-    assert FORMULA in labels and "+1 \ufffd odd" in labels
+    labels = dict(networkx.read_graphml(tmp_path / "all.graphml").nodes(data="label"))
+    assert FORMULA in labels.values()
+    assert labels["product:%01 <&>"] == "+1 \ufffd odd"
+    assert labels["value:lines:one\r\ntwo\tthree"] == "one\r\ntwo\tthree"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +244,54 @@ def test_what_is_there_is_replaced_by_force_only(tmp_path: Path, graph: DuckDBSt
     code, out, err = command(*arguments)
     assert (code, out, err) == (2, "", f"{tmp_path / 'out'}: is there already; give --force to replace it\n")
     assert command(*arguments, "--force")[0] == 0
+
+
+def test_a_name_of_two_lines_is_read_back_by_the_registry(tmp_path: Path, graph: DuckDBStore) -> None:
+    export(graph, "brands", tmp_path / "brands.jsonl")
+    assert "odd things" in {brand.name for brand in load_registry(tmp_path / "brands.jsonl").brands.values()}
+
+
+def test_out_never_takes_the_place_of_a_graph_or_a_device(tmp_path: Path, graph: DuckDBStore) -> None:
+    graph.close()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("g.duckdb")
+    for out, told in (
+        ("g.duckdb", "is a graph or another database"),
+        ("link", "is a graph or another database"),
+        ("pipe", "neither a file nor a folder"),
+        ("run", "holds something else than such an export"),
+        ("nowhere/out", "its folder is not there"),
+    ):
+        for name in ("jsonld", "parquet"):
+            arguments = ["--to", name, "--out", tmp_path / out, "--force"]
+            code, _, err = command("export", "--graph", tmp_path / "g.duckdb", *arguments)
+            assert (code, told in err, err.count("\n")) == (2, True, 1)
+    assert (tmp_path / "pipe").is_fifo()
+    assert command("check", "--graph", tmp_path / "g.duckdb")[0] == 0
+
+
+def test_a_link_stays_one(tmp_path: Path, graph: DuckDBStore) -> None:
+    (tmp_path / "latest").symlink_to("today.jsonld")
+    for _ in range(2):
+        export(graph, "jsonld", tmp_path / "latest", force=True)
+    assert (tmp_path / "latest").readlink() == Path("today.jsonld")
+    assert (tmp_path / "today.jsonld").is_file()
+
+
+@pytest.mark.parametrize("name", ["parquet", "neo4j-csv", "jsonld", "nquads", "brands", "graphml"])
+def test_on_a_full_disk_the_last_export_stays(tmp_path: Path, graph: DuckDBStore, name: str) -> None:
+    around = Neighborhood("x", 6) if name == "graphml" else None
+    export(graph, name, tmp_path / "out", around=around)
+    before = contents(tmp_path)
+    with largest_file(50), pytest.raises(SinkError) as told:
+        export(graph, name, tmp_path / "out", force=True, around=around)
+    assert str(told.value).startswith(f"{tmp_path / 'out'}")
+    assert "same command again" in str(told.value) and "\n" not in str(told.value)
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_an_empty_graph_can_be_exported(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import pytest
 from servers import PASSWORD, Line, bolt, free_port, postgres, postgres_programs
 from shop_graph import matched
@@ -19,6 +20,7 @@ from test_graph import SONY, outcome, said, write_run
 from test_graph_cli import graph as command
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
+from extractor.graph.exports import export
 from extractor.graph.merge import merge_runs
 from extractor.graph.push import Pushed, push
 from extractor.graph.statements import gathered
@@ -114,11 +116,12 @@ class Bolt:
     ) -> str:
         return f"{scheme}://root:{quote(password)}@127.0.0.1:{port or self.port}/{database}"
 
-    def rows(self, cypher: str) -> list[Any]:
+    def rows(self, cypher: str, **parameters: Any) -> list[Any]:
         import neo4j
 
         with neo4j.GraphDatabase.driver(f"bolt://127.0.0.1:{self.port}", auth=("root", PASSWORD)) as driver:
-            return [tuple(row.values()) for row in driver.execute_query(cypher, database_="graph").records]
+            found = driver.execute_query(cypher, parameters, database_="graph")
+            return [tuple(row.values()) for row in found.records]
 
     def held(self) -> dict[str, list[Any]]:
         nodes = self.rows("MATCH (n:Entity) RETURN labels(n) AS labels, n.id, n.label")
@@ -130,6 +133,18 @@ class Bolt:
             "nodes": sorted((*sorted(labels), *rest) for labels, *rest in nodes),
             "relations": sorted(relations, key=repr),
         }
+
+    def load(self, folder: Path) -> None:
+        """What `neo4j-admin database import` makes of an export."""
+        for row in imported(folder / "nodes"):
+            labels = row.pop(":LABEL").replace(";", ":")
+            self.rows(f"CREATE (n:{labels}) SET n = $row", row=row)
+        for row in imported(folder / "relationships"):
+            subject, target, kind = (row.pop(name) for name in (":START_ID", ":END_ID", ":TYPE"))
+            self.rows(
+                f"MATCH (s {{id: $subject}}) MATCH (o {{id: $target}}) CREATE (s)-[r:{kind}]->(o) SET r = $row",
+                **{"subject": subject, "target": target, "row": row},
+            )
 
     @staticmethod
     def wanted(graph: DuckDBStore) -> dict[str, list[Any]]:
@@ -145,6 +160,26 @@ class Bolt:
         return {
             "nodes": sorted((*sorted(("Entity", kind)), *rest) for kind, *rest in nodes),
             "relations": sorted([*statements, *belongs], key=repr),
+        }
+
+
+def imported(stem: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a CSV file under the names and in the types of its header; no cell, no property."""
+    fields = stem.with_name(f"{stem.name}-header.csv").read_text().rstrip().split(",")
+    types = {"double": "DOUBLE", "int": "INTEGER"}
+    columns = {name: types.get(name.partition(":")[2], "VARCHAR") for name in fields}
+    found = duckdb.read_csv(
+        str(stem.with_suffix(".csv")),
+        names=fields,
+        dtype=columns,
+        header=False,
+        na_values="",
+        allow_quoted_nulls=False,
+    )
+    for row in found.fetchall():
+        cells = zip(fields, row, strict=True)
+        yield {
+            name if name.startswith(":") else name.partition(":")[0]: v for name, v in cells if v is not None
         }
 
 
@@ -384,4 +419,16 @@ def test_neo4j_is_asked_again_when_a_connection_breaks(graph: DuckDBStore, bolt_
 def test_neo4j_scheme_asks_for_a_route(graph: DuckDBStore, bolt_port: int) -> None:
     server = Bolt(bolt_port)
     push(graph, server.url(scheme="neo4j"))
+    assert server.held() == server.wanted(graph)
+
+
+def test_what_neo4j_admin_imported_is_kept_up_to_date_by_pushes(
+    graph: DuckDBStore, bolt_port: int, tmp_path: Path
+) -> None:
+    server = Bolt(bolt_port)
+    export(graph, "neo4j-csv", tmp_path / "out")
+    server.load(tmp_path / "out")
+    assert server.held() == server.wanted(graph)
+    merge(graph, "r3", phones(range(35, 42), "purple"))
+    push(graph, server.url())
     assert server.held() == server.wanted(graph)

@@ -7,6 +7,7 @@ In: a graph and a path. Out: a file or folder there, whole or not at all. A new 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from extractor.errors import ConfigError, SinkError
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.journal.files import sink_errors
 
 # Name -> module with `write`; imported when asked for.
 EXPORTS = {
@@ -54,18 +56,16 @@ def export(
         SinkError: `out` cannot be written; what was there before still is.
     """
     _check(name, around)
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
-    if not force and (out.is_file() or _names(out)):
-        raise ConfigError(f"{out}: is there already; give --force to replace it")
-    try:
-        # Beside `out`, because a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+    with sink_errors(out):
+        place = Path(os.path.realpath(out))  # a link stays a link
+        _check_place(out, place, force=force)
+        # Beside its place, because a rename is atomic only within one file system.
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=place.parent) as scratch:
             new = Path(scratch) / "new"
-            _write(graph, name, new, around)
-            _replace(new, out, Path(scratch) / "old")
-    except OSError as error:
-        raise SinkError(f"{out}: {error.strerror or error}; free space or give another --out") from error
+            _write(graph, name, new, out, around)
+            if place.exists() and (place.is_dir() != new.is_dir() or not _names(place) <= _names(new)):
+                raise ConfigError(f"{out}: holds something else than such an export; give another --out")
+            _replace(new, place, Path(scratch) / "old")
 
 
 def _check(name: str, around: Neighborhood | None) -> None:
@@ -81,17 +81,36 @@ def _check(name: str, around: Neighborhood | None) -> None:
         raise ConfigError(f"--to {name}: it is of the whole graph; leave out --around, or choose {formats}")
 
 
-def _write(graph: DuckDBStore, name: str, out: Path, around: Neighborhood | None) -> None:
-    if around is None:
-        import_module(EXPORTS[name]).write(graph, out)
-    else:
-        import_module(NEIGHBORHOODS[name]).write(graph, out, around)
+def _write(graph: DuckDBStore, name: str, new: Path, out: Path, around: Neighborhood | None) -> None:
+    """Write to `new`; messages are about `out`."""
+    try:
+        if around is None:
+            import_module(EXPORTS[name]).write(graph, new)
+        else:
+            import_module(NEIGHBORHOODS[name]).write(graph, new, around)
+    except SinkError as error:
+        raise SinkError(str(error).replace(str(new), str(out))) from error
+
+
+def _check_place(out: Path, place: Path, *, force: bool) -> None:
+    """Nobody's home folder, device or graph goes away by a slip in --out, not even by force."""
+    if not place.parent.is_dir():
+        raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise ConfigError(f"{out}: neither a file nor a folder; give another --out")
+    if place.is_file() and _is_database(place):
+        raise ConfigError(f"{out}: is a graph or another database; give another --out")
+    if not force and (place.is_file() or _names(place)):
+        raise ConfigError(f"{out}: is there already; give --force to replace it")
+
+
+def _is_database(file: Path) -> bool:
+    """Whether DuckDB made it: its storage format has these letters behind a checksum of eight bytes."""
+    with file.open("rb") as head:
+        return head.read(12)[8:] == b"DUCK"
 
 
 def _replace(new: Path, out: Path, old: Path) -> None:
-    # An export has our names only: nobody's home folder goes away by a slip in --out.
-    if out.exists() and (out.is_dir() != new.is_dir() or not _names(out) <= _names(new)):
-        raise ConfigError(f"{out}: holds something else than such an export; give another --out")
     if out.is_dir():
         out.rename(old)
     try:

@@ -90,7 +90,8 @@ def _brands_of_nodes(graph: DuckDBStore) -> dict[str, _Brand]:
         verticals.setdefault(row["object"], set()).add(row["vertical"])
     brands: dict[str, _Brand] = {}
     by_node: dict[str, _Brand] = {}
-    for (node_id, name), rows in groupby(graph.rows(_SPELLINGS), key=itemgetter("object", "name")):
+    for (node_id, label), rows in groupby(graph.rows(_SPELLINGS), key=itemgetter("object", "name")):
+        name = _one_line(label)
         if is_no_brand(name) or (MEANING in node_id and node_id not in verticals):
             continue
         # What is called after its name is one brand in all spellings; another id was chosen to tell brands apart.
@@ -98,9 +99,13 @@ def _brands_of_nodes(graph: DuckDBStore) -> dict[str, _Brand]:
         brand = by_node[node_id] = brands.setdefault(identity, _Brand(_own_id(node_id), name))
         brand.verticals |= verticals.get(node_id, set())
         brand.is_ambiguous |= MEANING in node_id
-        for spelling in (name, *(row["spelling"] for row in rows)):
+        for spelling in (name, *(_one_line(row["spelling"]) for row in rows)):
             brand.spellings.setdefault(keys(spelling).exact, spelling)
     return by_node
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())
 
 
 def _own_id(node_id: str) -> str:

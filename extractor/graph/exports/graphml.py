@@ -1,7 +1,8 @@
 """A GraphML file of what is near a node, for tools that draw graphs.
 
 In: a graph and a neighborhood. Out: one file (GraphML 1.0), nodes with kind and label, an edge for what statements
-agree on and one from each listing to its SPU. Text that XML cannot hold becomes U+FFFD.
+agree on and one from each listing to its SPU. A character that XML cannot hold becomes U+FFFD, in an id its number
+(%01).
 """
 
 from __future__ import annotations
@@ -88,12 +89,14 @@ def _document(nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str, A
 
 def _data(owner: str, row: Mapping[str, Any]) -> str:
     names = [name for name, (of, _) in _KEYS.items() if of == owner and row[name] is not None]
-    return "".join(f'<data key="{name}">{escape(_clean(str(row[name])))}</data>' for name in names)
+    return "".join(f'<data key="{name}">{_text(str(row[name]))}</data>' for name in names)
 
 
-def _quoted(text: str) -> str:
-    return quoteattr(_clean(text))
+def _text(text: str) -> str:
+    # A bare carriage return is read as a line feed (XML 1.0, section 2.11).
+    return escape(_NO_CHARACTER.sub("\ufffd", text), {"\r": "&#13;"})
 
 
-def _clean(text: str) -> str:
-    return _NO_CHARACTER.sub("\ufffd", text)
+def _quoted(node_id: str) -> str:
+    """An id keeps apart what it names."""
+    return quoteattr(_NO_CHARACTER.sub(lambda found: f"%{ord(found[0]):02X}", node_id))

@@ -259,9 +259,16 @@ class DuckDBStore:
 
     def copy_to_parquet(self, sql: str, file: Path) -> None:
         """Write the rows of a SELECT to a new Parquet file."""
+        self._copy(sql, file, "FORMAT parquet, COMPRESSION zstd")
+
+    def copy_to_csv(self, sql: str, file: Path) -> None:
+        """Write the rows of a SELECT to a new CSV file without a header; a null is nothing, an empty text is ""."""
+        self._copy(sql, file, "FORMAT csv, HEADER false, NULLSTR ''")
+
+    def _copy(self, sql: str, file: Path, form: str) -> None:
         name = str(file).replace("'", "''")
         with mapped(file):
-            self._connection.execute(f"COPY ({sql}) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")
+            self._connection.execute(f"COPY ({sql}) TO '{name}' ({form})")
 
     def _count(self, sql: str, parameters: Any = ()) -> int:
         with mapped(self._path):
