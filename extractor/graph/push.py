@@ -31,6 +31,9 @@ TARGETS = {
 }
 # Where a password stands that is not in the URL; each driver's own variables count too.
 PASSWORD = "EXTRACTOR_PUSH_PASSWORD"
+# What to do when a server does not do its part.
+FORBIDDEN = "grant that to the user, or push as another"
+GO_ON = "mend that, then run the same command again to go on"
 # A server that is silent for longer is given up.
 TIMEOUT_S = 60.0
 # A batch is cut in sixteen when it would have more rows than this on average.
@@ -167,7 +170,7 @@ def deadline(seconds: float, cut: Callable[[], object]) -> Iterator[None]:
         yield
     except Exception as error:
         if expired.is_set():
-            raise TimeoutError(f"no answer within {seconds:g} s") from error
+            raise TimeoutError(f"no answer within {seconds:g} s (--timeout gives more)") from error
         raise
     finally:
         timer.cancel()

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import neo4j
-from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Forbidden, Neo4jError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
 from extractor.graph.property_graph import NODES, PROPERTIES, RELATIONS
-from extractor.graph.push import MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
+from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
 
 # Rows of one UNWIND.
 _UNWOUND = 1_000
@@ -286,4 +286,6 @@ def _mapped(where: str, password: str) -> Iterator[None]:
         ):
             advice = f"correct the URL, or {PASSWORD} in the environment"
             raise ConfigError(f"{where}: {told}; {advice}") from None
-        raise SinkError(f"{where}: {told}; mend that, then run the same command again to go on") from None
+        if isinstance(error, Forbidden):
+            raise ConfigError(f"{where}: {told}; {FORBIDDEN}") from None
+        raise SinkError(f"{where}: {told}; {GO_ON}") from None

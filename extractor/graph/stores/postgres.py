@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
-from extractor.graph.push import MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
+from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
 
 SCHEMA = "product_graph"
 # Seconds to wait for a connection; libpq takes whole seconds.
@@ -28,13 +28,15 @@ _CONNECT_S = 10
 # Of SCHEMA: one push at a time, known to the server as long as the connection lives.
 _LOCK = 0x70726F64756374
 _LOCK_WAIT = "3s"
-# What the server says when it does not let us in.
+# What is said when there is no getting in, before errors have a code.
 _REFUSED = (
     "authentication failed",
     "no password supplied",
     "does not exist",
     "no pg_hba.conf entry",
     "permission denied",
+    "does not support SSL",
+    "connection is bad: invalid",
 )
 
 
@@ -42,10 +44,14 @@ def _columns(names: str) -> dict[str, str]:
     return {name: name for name in names.split()}
 
 
-_STATEMENT = _columns(
-    "id subject predicate object label rank confidence run product source span_start span_end quote prompt schema"
-    " model reason"
-)
+# The id as text: to make an object of each takes Python longer than the rest of the row.
+_STATEMENT = {
+    "id": "id::VARCHAR",
+    **_columns(
+        "subject predicate object label rank confidence run product source span_start span_end quote prompt schema"
+        " model reason"
+    ),
+}
 _TABLES = (
     Table("runs", {"id": "id", "manifest": "manifest::VARCHAR", "merged_at": "merged_at"}, "runs", "id"),
     Table("listings", _columns("product run title content_hash"), "listings", "product"),
@@ -179,6 +185,7 @@ class PostgresTarget:
             "old": sql.SQL(", ").join(sql.Identifier("old", name) for name in table.columns),
             "key": sql.SQL(", ").join(map(sql.Identifier, keys)),
             "old_key": sql.SQL(", ").join(sql.Identifier("old", name) for name in keys),
+            "new_key": sql.SQL(", ").join(sql.Identifier("new", name) for name in keys),
             "spread_by": sql.Identifier("old", table.spread_by),
             "digits": sql.Literal(MAX_DIGITS),
         }
@@ -203,7 +210,7 @@ class PostgresTarget:
 _DELETE = """
 DELETE FROM {table} AS old
 WHERE left(md5({spread_by}::text), {digits}) COLLATE "C" BETWEEN %s AND %s || 'g'
-AND ({old_key}) NOT IN (SELECT {key} FROM new)
+AND NOT EXISTS (SELECT FROM new WHERE ({new_key}) = ({old_key}))
 """
 _UPSERT = """
 INSERT INTO {table} AS old ({columns}) SELECT {columns} FROM new
@@ -229,11 +236,14 @@ def _mapped(where: str, password: str | None) -> Iterator[None]:
     except ExtractorError:
         raise
     except (psycopg.Error, OSError) as error:
-        raise _explained(where, str(error).replace(password, "***") if password else str(error)) from None
+        told = str(error).replace(password, "***") if password else str(error)
+        raise _explained(where, told, getattr(error, "sqlstate", None)) from None
 
 
-def _explained(where: str, message: str) -> ExtractorError:
+def _explained(where: str, message: str, code: str | None) -> ExtractorError:
     told = " ".join(message.strip().split("\n", 1)[0].split()) or "the connection broke"
-    if any(refusal in told for refusal in _REFUSED):
+    if code is None and any(refusal in told for refusal in _REFUSED):
         return ConfigError(f"{where}: {told}; correct the URL, or {PASSWORD} in the environment")
-    return SinkError(f"{where}: {told}; mend that, then run the same command again to go on")
+    if code == psycopg.errors.InsufficientPrivilege.sqlstate:
+        return ConfigError(f"{where}: {told}; {FORBIDDEN}")
+    return SinkError(f"{where}: {told}; {GO_ON}")
