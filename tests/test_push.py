@@ -369,18 +369,35 @@ def is_one_line(error: ExtractorError, *parts: str) -> bool:
 # ---- PostgreSQL only
 
 
-def test_an_older_schema_is_brought_up_to_date(graph: DuckDBStore, postgres_port: int) -> None:
-    from extractor.graph.stores.postgres import migrations
-
+def test_an_older_schema_is_brought_up_to_date_and_keeps_its_rows(
+    graph: DuckDBStore, postgres_port: int
+) -> None:
     server = Postgres(postgres_port)
-    server.execute("CREATE SCHEMA product_graph")
-    server.execute(
-        "CREATE TABLE product_graph.migrations (number INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ)"
-    )
-    server.execute(f"{migrations()[0]}; INSERT INTO product_graph.migrations VALUES (1, now())")
-    push(graph, server.url())
+    first = push(graph, server.url())
+    # As the first version left it.
+    server.execute("DROP VIEW product_graph.edges; DELETE FROM product_graph.migrations WHERE number > 1")
+    assert push(graph, server.url()) == Pushed(batches=first.batches)
     assert server.held() == server.wanted(graph)
     assert server.rows("SELECT number FROM product_graph.migrations") == [(1,), (2,)]
+
+
+def test_who_may_not_write_is_told_to_ask_for_it(graph: DuckDBStore, postgres_port: int) -> None:
+    server = Postgres(postgres_port)
+    server.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    with pytest.raises(
+        ConfigError, match=r"permission denied for database .*; grant that to the user, or push"
+    ):
+        push(graph, server.url().replace(f"loader:{quote(PASSWORD)}", "guest:guest"))
+    push(graph, server.url())
+    assert server.held() == server.wanted(graph)
+
+
+def test_a_server_without_tls_is_told(graph: DuckDBStore, postgres_port: int) -> None:
+    server = Postgres(postgres_port)
+    with pytest.raises(
+        ConfigError, match="server does not support SSL, but SSL was required; correct the URL"
+    ):
+        push(graph, f"{server.url()}?sslmode=require")
 
 
 @pytest.mark.parametrize(
@@ -416,6 +433,11 @@ def test_neo4j_is_asked_again_when_a_connection_breaks(graph: DuckDBStore, bolt_
     with Line(server.port, cut_after=20_000, cuts=2) as line:
         push(graph, server.url(port=line.port), batch_rows=ROWS)
     assert server.held() == server.wanted(graph)
+
+
+def test_a_router_without_tls_is_told(graph: DuckDBStore, bolt_port: int) -> None:
+    with pytest.raises(SinkError, match="you have enabled encryption if required"):
+        push(graph, Bolt(bolt_port).url(scheme="neo4j+s"))
 
 
 def test_neo4j_scheme_asks_for_a_route(graph: DuckDBStore, bolt_port: int) -> None:

@@ -29,7 +29,9 @@ def push(
 ) -> None:
     """Make a server say what the graph says; the same command again sends what is missing or new.
 
-    The password stands in the environment (EXTRACTOR_PUSH_PASSWORD, or PGPASSWORD, NEO4J_PASSWORD) or in the URL.
+    The password stands in the environment (EXTRACTOR_PUSH_PASSWORD, or PGPASSWORD, NEO4J_PASSWORD) or in the URL,
+    where others on this machine see it in the list of processes. What others change on the server goes unnoticed:
+    drop its schema product_graph, or delete its nodes Entity and PushBatch, and all is sent again.
     """
     from extractor.graph.push import push as send
 

@@ -279,8 +279,7 @@ def _mapped(where: str, password: str) -> Iterator[None]:
     except ConfigurationError:  # the message quotes the URL
         raise ConfigError(_NO_URL) from None
     except (DriverError, Neo4jError, OSError, ValueError) as error:
-        told = " ".join((getattr(error, "message", None) or str(error)).split())
-        told = told.replace(password, "***") if password else told
+        told = _told(error).replace(password, "***") if password else _told(error)
         if isinstance(error, AuthError) or "Database.DatabaseNotFound" in (
             getattr(error, "code", None) or ""
         ):
@@ -289,3 +288,10 @@ def _mapped(where: str, password: str) -> Iterator[None]:
         if isinstance(error, Forbidden):
             raise ConfigError(f"{where}: {told}; {FORBIDDEN}") from None
         raise SinkError(f"{where}: {told}; {GO_ON}") from None
+
+
+def _told(error: BaseException) -> str:
+    """In one line; of several routers that could not be had, what the first says."""
+    if isinstance(error.__cause__, BaseExceptionGroup):
+        return _told(error.__cause__.exceptions[0])
+    return " ".join((getattr(error, "message", None) or str(error)).split())
