@@ -246,6 +246,30 @@ def test_a_listing_that_changes_its_spu_leaves_the_old_one(
         assert server.held() == server.wanted(graph)
 
 
+ODD = (
+    "one\ntwo\r\nthree\ttab \\N \\. \\",
+    "\x01\x1b[31m \x7f\x80\ufffe\uffff",
+    "\u202eשלום العربية 👩‍👩‍👧 \U0010ffff",
+    "'; DROP TABLE nodes; -- ` }) DETACH DELETE (n) \" $1 %s {0}",
+    "".join(chr(0x4E00 + n % 20_000) for n in range(0, 70_000, 7)),
+)
+
+
+def test_odd_text_arrives_as_it_is(graph: DuckDBStore, server: Postgres | Bolt) -> None:
+    merge(
+        graph,
+        "odd \n 'run'",
+        [
+            outcome(
+                f"{number} {text[:30]}", text, feed={"brand": text, "facts": {"merchant": text, "note": text}}
+            )
+            for number, text in enumerate(ODD)
+        ],
+    )
+    push(graph, server.url())
+    assert server.held() == server.wanted(graph)
+
+
 @pytest.mark.parametrize("cut_after", [20, 30_000])
 def test_a_push_goes_on_after_the_connection_was_cut(
     graph: DuckDBStore, server: Postgres | Bolt, cut_after: int
