@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from test_graph_cli import graph as command
 from extractor.errors import ConfigError, ExtractorError, SinkError
 from extractor.graph.exports import export
 from extractor.graph.merge import merge_runs
-from extractor.graph.push import Pushed, push
+from extractor.graph.push import Pushed, hidden, push
 from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.stores.snapshot import write_snapshot
@@ -294,6 +295,16 @@ def test_a_silent_server_is_given_up(graph: DuckDBStore, server: Postgres | Bolt
     assert server.held() == server.wanted(graph)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "bolt", "neo4j"])
+def test_who_answers_the_door_and_says_nothing_is_given_up(graph: DuckDBStore, scheme: str) -> None:
+    pytest.importorskip("psycopg")
+    pytest.importorskip("neo4j")
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SinkError) as told:
+        url = f"{scheme}://u:p@127.0.0.1:{silent.getsockname()[1]}/d"
+        push(graph, url, timeout_s=2)
+    assert is_one_line(told.value, "run the same command again") and "***" not in str(told.value)
+
+
 def test_a_server_that_is_down(graph: DuckDBStore, server: Postgres | Bolt) -> None:
     with pytest.raises(SinkError) as told:
         push(graph, server.url(port=free_port()))
@@ -322,6 +333,19 @@ def test_who_is_not_let_in_is_told_without_the_password(
     monkeypatch.setenv("EXTRACTOR_PUSH_PASSWORD", wrong)
     with pytest.raises(ConfigError, match="EXTRACTOR_PUSH_PASSWORD"):
         push(graph, bare)
+
+
+@pytest.mark.parametrize(
+    ("password", "text", "shown"),
+    [
+        ("a&b", "no a&b, no //u:a%26b@h", "no ***, no //u:***@h"),
+        ("e", "no e here expired", "no *** here expired"),
+        ("", "nothing", "nothing"),
+        (None, "nothing", "nothing"),
+    ],
+)
+def test_a_password_is_hidden_and_words_with_it_are_not(password: str | None, text: str, shown: str) -> None:
+    assert hidden(text, password) == shown
 
 
 @pytest.mark.parametrize("url", ["", "g.duckdb", "http://h/x", "postgresql:/x", "mysql://h/d", "http://[::1"])

@@ -9,6 +9,7 @@ graph that grew a little costs little, and nothing is there twice.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +18,7 @@ from importlib import import_module
 from itertools import groupby, product
 from operator import itemgetter
 from typing import Any, Protocol, cast
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote
 
 from extractor.errors import ConfigError
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -153,6 +154,14 @@ def shown(url: SplitResult) -> str:
     """A URL for messages: no user, no password, no options, which may hold one."""
     port = f":{url.port}" if url.port else ""
     return f"{url.scheme}://{url.hostname or ''}{port}{url.path}"
+
+
+def hidden(text: str, password: str | None) -> str:
+    """A driver's message without the password, as it is or as a URL has it."""
+    for secret in {password, quote(password, safe="")} if password else ():
+        # As a word: a password of one letter would show where that letter is gone.
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
 from extractor.graph.property_graph import NODES, PROPERTIES, RELATIONS
-from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
+from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, hidden, shown
 
 # Rows of one UNWIND.
 _UNWOUND = 1_000
@@ -91,6 +91,8 @@ def connect(url: str, timeout_s: float) -> Iterator[Neo4jTarget]:
             uri,
             auth=auth,
             connection_timeout=min(_CONNECT_S, timeout_s),
+            # Who accepts a connection and says nothing more is waited for in here.
+            connection_acquisition_timeout=timeout_s,
             connection_write_timeout=timeout_s,
             user_agent="extractor graph push",
         ) as driver,
@@ -279,7 +281,7 @@ def _mapped(where: str, password: str) -> Iterator[None]:
     except ConfigurationError:  # the message quotes the URL
         raise ConfigError(_NO_URL) from None
     except (DriverError, Neo4jError, OSError, ValueError) as error:
-        told = _told(error).replace(password, "***") if password else _told(error)
+        told = hidden(_told(error), password)
         if isinstance(error, AuthError) or "Database.DatabaseNotFound" in (
             getattr(error, "code", None) or ""
         ):

@@ -6,6 +6,7 @@ Knows no graph. The password comes from the URL, EXTRACTOR_PUSH_PASSWORD, PGPASS
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from extractor.errors import ConfigError, ExtractorError, SinkError
-from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, shown
+from extractor.graph.push import FORBIDDEN, GO_ON, MAX_DIGITS, PASSWORD, Batch, Table, deadline, hidden, shown
 
 SCHEMA = "product_graph"
-# Seconds to wait for a connection; libpq takes whole seconds.
+# Seconds to wait for a connection at most; libpq takes whole seconds, two or more.
 _CONNECT_S = 10
 # Of SCHEMA: one push at a time, known to the server as long as the connection lives.
 _LOCK = 0x70726F64756374
@@ -78,7 +79,10 @@ def connect(url: str, timeout_s: float) -> Iterator[PostgresTarget]:
         raise ConfigError("--to: no URL of a database; write postgresql://user@host:5432/database") from None
     password = str(given.get("password") or os.environ.get(PASSWORD) or "") or None
     with _mapped(where, password):
-        options: dict[str, Any] = {"connect_timeout": _CONNECT_S, "application_name": "extractor graph push"}
+        options: dict[str, Any] = {
+            "connect_timeout": math.ceil(min(_CONNECT_S, timeout_s)),
+            "application_name": "extractor graph push",
+        }
         connection = psycopg.connect(url, autocommit=True, password=password, **options)
     with connection:
         target = PostgresTarget(connection, where, password, timeout_s)
@@ -236,7 +240,7 @@ def _mapped(where: str, password: str | None) -> Iterator[None]:
     except ExtractorError:
         raise
     except (psycopg.Error, OSError) as error:
-        told = str(error).replace(password, "***") if password else str(error)
+        told = hidden(str(error), password)
         raise _explained(where, told, getattr(error, "sqlstate", None)) from None
 
 
