@@ -14,6 +14,7 @@ from typing import Any
 
 from extractor.brands.link import Linker
 from extractor.graph.brands import HAS_BRAND, brand_statements
+from extractor.graph.feed_numbers import canonical, currency_of
 from extractor.graph.nodes import KINDS, Node, Said, keyed, slug, value_node
 from extractor.records import AttributeValue, Outcome, Provenance, Reason, Source, Span, Statement
 
@@ -117,10 +118,13 @@ def _stated(outcome: Outcome, product: Node, run_id: str, relations: Mapping[str
     for value in outcome.values:
         if value.canonical.strip():
             yield _value(outcome, product, run_id, relations, value)
+    currency = currency_of(outcome.feed.get("facts") or {})
     for name, texts in _feed_facts(outcome.feed):
         for text in texts:
-            predicate, target = target_of(name, text, relations)
-            yield Said(product, predicate, target, 1.0, _origin(run_id, outcome.product_id, "feed"))
+            predicate, target = target_of(name, text, relations, currency)
+            quote = "" if target.label == text else text
+            origin = _origin(run_id, outcome.product_id, "feed", quote)
+            yield Said(product, predicate, target, 1.0, origin)
 
 
 def _value(
@@ -212,19 +216,21 @@ def _texts(value: Any) -> list[str]:
     return [text for v in values if v is not None and (text := " ".join(str(v).split()))]
 
 
-def target_of(attribute: str, text: str, relations: Mapping[str, str]) -> tuple[str, Node]:
+def target_of(
+    attribute: str, text: str, relations: Mapping[str, str], currency: str = ""
+) -> tuple[str, Node]:
     """Relation type and node for one value of an attribute, so that feed, text and people meet in one node."""
     name = attribute if attribute in relations else keyed(slug(attribute, "_")) or "unnamed"
     predicate = relations.get(name) or _FEED_RELATIONS.get(name) or f"has_{name}"
     prefix = _ENTITIES.get(predicate)
     if prefix:
         return predicate, Node(f"{prefix}:{keyed(slug(text, '-') or text)}", KINDS[prefix], text)
-    return predicate, value_node(name, text)
+    return predicate, value_node(name, canonical(name, text, currency))
 
 
-def _origin(run_id: str, product_id: str, source: Source) -> Provenance:
+def _origin(run_id: str, product_id: str, source: Source, quote: str = "") -> Provenance:
     """Origin of what no model read from the text."""
-    return Provenance(run_id, product_id, source, None, "", "", "", "")
+    return Provenance(run_id, product_id, source, None, quote, "", "", "")
 
 
 def statement_of(row: Mapping[str, Any]) -> Statement:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from functools import cache
+from typing import NamedTuple
 
 from extractor.attribute import Attribute
 from extractor.normalize.normal import Normal
@@ -18,27 +21,50 @@ _LOCAL = {
     "ZŁ": "PLN",
     "KR": "SEK",
     "FR": "CHF",
+    "S$": "SGD",
     "SGD$": "SGD",
 }
 # Digits of a code, not of a price.
-_TOO_MUCH = 10**12
+TOO_MUCH = 10**12
+# One number, grouped as "1 299,00" or "1'299.00", with a few words around it.
+_ONE_NUMBER = re.compile(r"[^\d/]{0,12}\d(?:[\d.,' ]*\d)?\D{0,16}")
+_MINUS = re.compile(r"[-\u2212]\W{0,2}\d")
+
+
+class Price(NamedTuple):
+    """One amount of money."""
+
+    amount: Decimal
+    # ISO 4217; None where none is stated, or nobody knows it.
+    currency: str | None
+
+
+def read_price(text: str) -> Price | None:
+    """The one price that a text states; None for a range, a price of several, a debt, or prose."""
+    from price_parser import Price as Parsed
+
+    tidied = tidy(text)
+    if _MINUS.search(text) or not _ONE_NUMBER.fullmatch(tidied):
+        return None
+    found = Parsed.fromstring(tidied)
+    if found.amount is None or found.amount >= TOO_MUCH:
+        return None
+    return Price(found.amount, currency_code(found.currency) if found.currency else None)
 
 
 def price(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "$1,299" -> "1299.00" USD, "19,90 €" -> "19.90" EUR; a price without a currency has no unit."""
-    from price_parser import Price
-
-    found = Price.fromstring(tidy(surface))
-    if found.amount is None or abs(found.amount) >= _TOO_MUCH:
+    found = read_price(surface)
+    if found is None:
         return Normal(fold(surface))
     # Always two decimals: "1.299" would be read as thousands the next time.
-    return Normal(format(found.amount, ".2f"), _code(found.currency) if found.currency else None)
+    return Normal(format(found.amount, ".2f"), found.currency)
 
 
-def _code(currency: str) -> str | None:
-    """ "$" -> "USD", "Rs." -> "INR", "EUR" -> "EUR"."""
-    written = currency.strip(".").upper()
-    return _codes().get(written) or _LOCAL.get(written)
+def currency_code(written: str) -> str | None:
+    """ "$" -> "USD", "Rs." -> "INR", "eur" -> "EUR"; None where nobody knows it."""
+    name = written.strip(" .").upper()
+    return _codes().get(name) or _LOCAL.get(name)
 
 
 @cache
