@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from extractor.attribute import Attribute
 from extractor.datafile import content_hash
 from extractor.graph.brands import HAS_BRAND
+from extractor.graph.feed_numbers import money_of
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.nodes import KINDS, Node, Said
 from extractor.graph.rank import COUNTS
@@ -160,14 +161,9 @@ def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: Seq
 
 
 def _price(stated: Mapping[str, set[str]]) -> float | None:
-    """The first amount that is a plain number."""
-    for relation in _PRICES:
-        for label in sorted(stated.get(relation, ())):
-            try:
-                return float(label) or None
-            except ValueError:
-                continue
-    return None
+    """The first amount, whatever the currency."""
+    labels = (label for relation in _PRICES for label in sorted(stated.get(relation, ())))
+    return next((cost.amount for label in labels if (cost := money_of(label))), None)
 
 
 def _gtin(label: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from extractor.graph.feed_numbers import money_of
 from extractor.graph.stores.duckdb import DuckDBStore
 
 VOCABULARY = "https://schema.org/"
@@ -63,7 +64,6 @@ _TEXTS = {
 }
 # Relation type -> property of the product's offer.
 _OFFERS = {"has_price": "price", "has_currency": "priceCurrency", "sold_by": "seller"}
-
 # Relation types that say how a statement came about, nothing of the product.
 _REMARKS = {"brand_link", "brand_check", "same_as", "different_from"}
 # Lengths of a GTIN; GS1 writes all of them with fourteen digits.
@@ -114,7 +114,7 @@ def _add_edge(node: dict[str, Any], row: dict[str, Any]) -> None:
     if predicate in _LINKS:
         _append(node, _LINKS[predicate], _object(row))
     elif predicate in _OFFERS:
-        _append(node.setdefault("offers", {"@type": "Offer"}), _OFFERS[predicate], _object(row))
+        _add_to_offer(node.setdefault("offers", {"@type": "Offer"}), row)
     elif predicate in _TEXTS:
         _append(node, _TEXTS[predicate], row["text"])
         if _TEXTS[predicate] == "gtin" and _GTIN.fullmatch(row["text"]):
@@ -123,6 +123,14 @@ def _add_edge(node: dict[str, Any], row: dict[str, Any]) -> None:
         _append(node, f"relation:{quote(predicate, safe='')}", _object(row))
     else:
         _append(node, "additionalProperty", _property(row))
+
+
+def _add_to_offer(offer: dict[str, Any], row: dict[str, Any]) -> None:
+    """A price is an amount, and its currency comes before what the feed calls it."""
+    cost = money_of(row["text"]) if row["predicate"] == "has_price" else None
+    if cost and cost.currency:
+        offer["priceCurrency"] = cost.currency
+    _append(offer, _OFFERS[row["predicate"]], f"{cost.amount:.2f}" if cost else _object(row))
 
 
 def _object(row: dict[str, Any]) -> Any:
