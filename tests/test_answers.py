@@ -23,7 +23,7 @@ from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
 from extractor.graph.answers.insights import insights
-from extractor.graph.answers.things import Thing, find_category, find_thing
+from extractor.graph.find import Thing, find_category, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import CategoryChoice, Outcome

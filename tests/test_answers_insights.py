@@ -19,7 +19,7 @@ from extractor.graph.answers.insights import insights, judge
 from extractor.graph.answers.lift import lift_of
 from extractor.graph.answers.performers import Stated, performers
 from extractor.graph.answers.strata import BAND_PRODUCTS, Flags, Numbers, in_both, on_top, stratify
-from extractor.graph.answers.things import find_category
+from extractor.graph.find import find_category
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 

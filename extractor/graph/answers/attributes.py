@@ -6,11 +6,15 @@ and no schema knows, such as price, url or sales, is a fact but no attribute; `c
 
 from __future__ import annotations
 
+from extractor.graph.feed_numbers import FIGURES
 from extractor.graph.stores.duckdb import DuckDBStore
 
 IN_CATEGORY = "in_category"
-# What an offer says of itself: as the feed names price and currency, and who sells it.
-PRICE, CURRENCY, SELLER = "has_price", "has_currency", "sold_by"
+# What an offer asks, the first that is stated; and who sells it.
+PRICES = ("has_sale_price", "has_price")
+SELLER = "sold_by"
+# Relations that say something of an offer, or of how it sells, whatever the product is like.
+OF_OFFER = frozenset({SELLER, *(f"has_{name}" for name in FIGURES)})
 # Relations that say how the graph came about or hangs together, nothing of what a product is like.
 REMARKS = frozenset(
     {

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from extractor.graph.answers.attributes import IN_CATEGORY, REMARKS, attribute_name
 from extractor.graph.answers.said import SaidValue, said_of
-from extractor.graph.answers.things import Thing, find_thing
+from extractor.graph.find import Thing, find_thing
 from extractor.graph.stores.duckdb import DuckDBStore
 
 # In the order in which people are shown them.

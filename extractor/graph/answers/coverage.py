@@ -15,8 +15,9 @@ from operator import itemgetter
 from typing import Any
 
 from extractor.attribute import Attribute
-from extractor.graph.answers.attributes import CURRENCY, PRICE, REMARKS, SELLER, attribute_name
-from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, check_products, find_category
+from extractor.graph.answers.attributes import OF_OFFER, REMARKS, attribute_name
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, check_products
+from extractor.graph.find import find_category
 from extractor.graph.rank import COUNTS
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -128,7 +129,7 @@ def coverage(graph: DuckDBStore, category_name: str | None = None) -> Coverage:
         if wanted is None or row["category"] in wanted
     }
     unknown: dict[str, _Tally] = defaultdict(_Tally)
-    rows = graph.rows(_STATED, [[*REMARKS, PRICE, CURRENCY, SELLER]])
+    rows = graph.rows(_STATED, [sorted(REMARKS | OF_OFFER)])
     for (category, relation, _), group in groupby(rows, key=itemgetter("category", "predicate", "thing")):
         if category in categories:
             categories[category].add(relation, list(group), unknown)

@@ -22,7 +22,7 @@ from extractor.graph.answers.attributes import attribute_name
 from extractor.graph.answers.lift import Counts, Lift, lift_of
 from extractor.graph.answers.performers import Stated, performers
 from extractor.graph.answers.strata import Flags, Numbers, in_both, on_top, stratify
-from extractor.graph.answers.things import Category, find_category
+from extractor.graph.find import Category, find_category
 from extractor.graph.stores.duckdb import DuckDBStore
 
 ALPHA = 0.05

@@ -16,9 +16,11 @@ import numpy as np
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.attributes import attribute_name, attribute_relations
-from extractor.graph.answers.prices import Money, number_of, offers, typical
+from extractor.graph.answers.prices import offers, typical
 from extractor.graph.answers.strata import Floats, Numbers
-from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Category, near
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF
+from extractor.graph.feed_numbers import Money, number_of
+from extractor.graph.find import Category, near
 from extractor.graph.nodes import slug
 from extractor.graph.stores.duckdb import DuckDBStore
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from extractor.graph.answers.attributes import attribute_relations
-from extractor.graph.answers.prices import Money, offers, typical
-from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF, Thing
+from extractor.graph.answers.prices import offers, typical
+from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF
 from extractor.graph.brands import HAS_BRAND
+from extractor.graph.feed_numbers import Money
+from extractor.graph.find import Thing
 from extractor.graph.stores.duckdb import DuckDBStore
 
 

@@ -12,19 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from extractor.graph.answers.attributes import (
-    CURRENCY,
-    PRICE,
-    REMARKS,
-    SELLER,
-    attribute_name,
-    attribute_relations,
-)
-from extractor.graph.answers.prices import Money, comparable, money_of, typical
+from extractor.graph.answers.attributes import PRICES, REMARKS, SELLER, attribute_name, attribute_relations
+from extractor.graph.answers.prices import asked, comparable, typical
 from extractor.graph.answers.rivals import rivals
 from extractor.graph.answers.said import Evidence, SaidValue, said_of
-from extractor.graph.answers.things import Thing, find_thing
 from extractor.graph.brands import HAS_BRAND
+from extractor.graph.feed_numbers import Money
+from extractor.graph.find import Thing, find_thing
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.show import describe
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -103,8 +97,8 @@ def _listings(
             id=product,
             title=title,
             marks=tuple(_marks(product, title, said, attributes)),
-            price=money_of(*(_stated(product, said.get(name, ())) for name in (PRICE, CURRENCY))),
-            seller=_stated(product, said.get(SELLER, ())),
+            price=next(iter(asked({name: _stated(product, said.get(name, ())) for name in PRICES})), None),
+            seller=next(iter(_stated(product, said.get(SELLER, ()))), ""),
         )
         for product, title in sorted(titles.items())
     ]
@@ -122,11 +116,13 @@ def _marks(
                     yield Mark(span, relation, each.confidence)
 
 
-def _stated(product: str, values: Sequence[SaidValue]) -> str:
-    """What a listing's own feed says, the surest."""
-    return next(
-        (v.label for v in values if v.stands and any(each.product == product for each in v.evidence)), ""
-    )
+def _stated(product: str, values: Sequence[SaidValue]) -> list[str]:
+    """What a listing itself says, the surest first."""
+    return [
+        value.label
+        for value in values
+        if any(each.product == product and each.rank != "deprecated" for each in value.evidence)
+    ]
 
 
 def _matches(graph: DuckDBStore, thing: Thing) -> list[dict[str, Any]]:
