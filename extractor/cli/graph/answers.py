@@ -5,7 +5,7 @@ In: command lines. Out: results on stdout, notes on stderr; errors leave as Extr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _SHOWN = 40
 # Values of an attribute that are named in a cell.
 _NAMED = 3
-# Characters of a quote that are shown.
-_QUOTE = 40
+# Values of one side of a comparison that people are shown.
+_COMPARED = 4
+# Characters of a quote or value that are shown.
+_CUT = 40
 
 ThingArgument = Annotated[
     str, typer.Argument(metavar="ID", help='SPU or product, such as "spu:bb-1" or "bb-1".')
@@ -36,7 +38,10 @@ def features(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder; kept up to date by later runs.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Write Parquet tables of products and their features, with numbers that never change their meaning."""
+    """Write tables of products and their features, for a recommender.
+
+    Parquet; `vocabulary` says what each number means, and later runs on the same folder never change that.
+    """
     from extractor.graph.answers.features import write_features
 
     with reading(graph) as store:
@@ -55,7 +60,10 @@ def compare(
     graph: GraphOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Put two SPUs or products side by side: what is the same, what differs, what only one states."""
+    """Put two products side by side: what differs, what is the same.
+
+    Each is an SPU with all its listings, or one listing.
+    """
     from extractor.graph.answers.compare import STATUSES
     from extractor.graph.answers.compare import compare as ask
 
@@ -71,15 +79,19 @@ def compare(
     say(", ".join(f"{compared.count(status)} {status}" for status in STATUSES))
 
 
-def _cell(values: Iterable[SaidValue]) -> str:
-    return "\n".join(_with_origin(value) for value in values)
+def _cell(values: Sequence[SaidValue]) -> str:
+    more = [f"and {len(values) - _COMPARED:,} more"] if len(values) > _COMPARED else []
+    return "\n".join([*map(_with_origin, values[:_COMPARED]), *more])
 
 
 def _with_origin(value: SaidValue) -> str:
     surest = value.evidence[0]
-    quote = surest.quote if len(surest.quote) <= _QUOTE else f"{surest.quote[:_QUOTE]}…"
-    words = f' "{quote}"' if quote else ""
+    words = f' "{_cut(surest.quote)}"' if surest.quote else ""
     return f"{value.label}  ({value.confidence:.2f}, {surest.source}{words})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CUT else f"{text[:_CUT]}…"
 
 
 @app.command()
@@ -92,7 +104,10 @@ def insights(
     min_support: Annotated[int, typer.Option(min=1, help="Fewest products with a value, and without.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which attribute values go with top performers, against similar products that do worse."""
+    """Say which values go with the products that perform best.
+
+    Compared are products of one category and price band: the best quarter of each against the others.
+    """
     from extractor.graph.answers.insights import insights as ask
 
     with reading(graph) as store:
@@ -144,7 +159,11 @@ def coverage(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is to be done about attributes: missing, conflicting, unsure, and new values; the most first."""
+    """List what to do about attributes: missing, conflicting, new.
+
+    Per category, the most to do first. Unsure: the surest value of a product has a confidence below 0.6. New: the
+    schema does not have the value.
+    """
     from extractor.graph.answers.coverage import coverage as ask
 
     with reading(graph) as store:
@@ -160,21 +179,33 @@ def coverage(
         note(f"{never:,} attributes are stated by no product of their category; --json lists them")
     if found.unknown:
         say("stated, but in no schema of these categories:")
-        rows = [(each.relation, f"{each.products:,}", _named(each.values)) for each in found.unknown[:_SHOWN]]
+        rows = [
+            (each.relation, f"{each.products:,}", _named(each.values, each.distinct))
+            for each in found.unknown[:_SHOWN]
+        ]
         say_table(["relation", "products", "values"], rows)
+        if len(found.unknown) > _SHOWN:
+            note(f"the first {_SHOWN} relations are shown of {len(found.unknown):,}; --json prints all")
 
 
 def _coverage_row(row: AttributeCoverage) -> tuple[str, ...]:
     counts = [f"{count:,}" if count else "" for count in (row.conflicting, row.unsure)]
     where = row.category.removeprefix("category:") or "(none)"
-    return (where, row.attribute, f"{row.share:.0%}", f"{row.products:,}", *counts, _named(row.new_values))
+    return (
+        where,
+        row.attribute,
+        f"{row.share:.0%}",
+        f"{row.products:,}",
+        *counts,
+        _named(row.new_values, len(row.new_values)),
+    )
 
 
-def _named(values: Mapping[str, int]) -> str:
-    """ "teal 12, mauve 3 and 4 more"."""
-    named = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return ", ".join(f"{value} {count:,}" for value, count in named[:_NAMED]) + rest
+def _named(values: Mapping[str, int], distinct: int) -> str:
+    """ "teal 12, mauve 3 and 4 more", of so many different values."""
+    named = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
+    rest = f" and {distinct - len(named):,} more" if distinct > len(named) else ""
+    return ", ".join(f"{_cut(value)} {count:,}" for value, count in named) + rest
 
 
 @app.command()
@@ -183,7 +214,10 @@ def view(
     graph: GraphOption,
     html: Annotated[Path, typer.Option("--html", metavar="FILE", help="The page.")],
 ) -> None:
-    """Write a page of an SPU or product: its values with their evidence, its listings, its competitors."""
+    """Write a web page of one product and its competitors.
+
+    An SPU with all its listings, or one listing: values with their evidence, what was decided against, and why.
+    """
     from extractor.graph.answers.view import write_view
 
     with reading(graph) as store:

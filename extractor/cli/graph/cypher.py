@@ -22,7 +22,9 @@ def cypher(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is ended.")] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the graph in Cypher: nodes are of a kind, relations have the names of predicates. Rebuilt when it changed.
+    """Ask the graph in Cypher.
+
+    Nodes are of a kind, relations have the names of predicates. Its copy for Cypher is rebuilt when the graph changed.
 
     Example: extractor graph cypher "MATCH (p:Product)-[:has_brand]->(b) RETURN b.label, count(p)" --graph G.duckdb
     """

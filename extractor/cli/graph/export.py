@@ -31,7 +31,10 @@ def export(
     depth: Annotated[int, typer.Option(min=0, help="graphml: so many steps away from it.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Write the graph for other tools; the file or folder appears whole or not at all."""
+    """Write the graph as files for other tools.
+
+    The file or folder appears whole or not at all.
+    """
     from extractor.graph.exports import Neighborhood
     from extractor.graph.exports import export as write
 

@@ -30,7 +30,7 @@ def history(
     graph: GraphOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what each run said of a node, first to last, and what came of it."""
+    """Show what each run said of a node, and what came of it."""
     from extractor.graph.history import history
 
     with reading(graph) as store:
@@ -58,7 +58,7 @@ def diff(
     graph: GraphOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what two runs say differently of the listings that both read."""
+    """Show what two runs say differently of the same listings."""
     from extractor.graph.history import difference
 
     with reading(graph) as store:

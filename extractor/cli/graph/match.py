@@ -48,7 +48,9 @@ def match(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find listings that are the same product, and state so; again: replaces what it said.
+    """Find listings that are the same product, and state so.
+
+    Again: replaces what it said.
 
     What it cannot tell (--ask-out) a person decides: `extractor graph assert product:A same_as product:B`, or
     different_from. Taken back by `extractor graph undo`.
@@ -87,7 +89,10 @@ def match_fit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scorer on your own labelled pairs; the last line says how good it is on those that tuned it."""
+    """Fit the matching to labelled pairs of your own.
+
+    The last line says how good it is on the pairs that tuned it.
+    """
     from extractor.match.fit import fit_on_pairs
     from extractor.match.pairs import read_pairs
 

@@ -34,7 +34,10 @@ def assert_(
     by: ByOption = "somebody",
     as_json: JsonOption = False,
 ) -> None:
-    """State that something is so: it comes before all that machines say, also what later runs will say."""
+    """State that something is so, whatever machines say.
+
+    It comes before all that runs say, later ones too.
+    """
     from extractor.graph.person import Speaker, state_fact
 
     with changing(graph) as store:
@@ -53,7 +56,10 @@ def retract(
     by: ByOption = "somebody",
     as_json: JsonOption = False,
 ) -> None:
-    """State that something is not so: whoever says it is overruled, also later runs."""
+    """State that something is not so, whoever says it.
+
+    Later runs that say it again are overruled too.
+    """
     from extractor.graph.person import Speaker, take_back
 
     with changing(graph) as store:

@@ -27,7 +27,9 @@ def push(
     ] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a server say what the graph says; the same command again sends what is missing or new.
+    """Bring a server (PostgreSQL, Neo4j) up to date with the graph.
+
+    The same command again sends what is missing or new.
 
     The password stands in the environment (EXTRACTOR_PUSH_PASSWORD, or PGPASSWORD, NEO4J_PASSWORD) or in the URL,
     where others on this machine see it in the list of processes. What others change on the server goes unnoticed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,14 +16,38 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from extractor.graph.stores.duckdb import DuckDBStore
 
 # Columns of a row in a file or pipe, at most.
 _WIDEST = 10_000
+# Characters of the one line that the help has for a command.
+_HELP = 70
 
-app = typer.Typer(no_args_is_help=True, help="The graph: merge runs into it, look at it, export it.")
+# What people come for -> commands, in the order in which they are needed.
+JOBS: Mapping[str, Sequence[str]] = {
+    "Build": ("merge", "match", "match-fit", "check", "undo", "snapshot"),
+    "Have the last word": ("assert", "retract"),
+    "Read": ("stats", "show", "history", "diff", "query", "cypher"),
+    "Answers": ("view", "compare", "coverage", "insights", "features"),
+    "Take it elsewhere": ("export", "push"),
+}
+
+
+class _Jobs(TyperGroup):
+    """Commands by job in the help."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for job, names in JOBS.items():
+            with formatter.section(job):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(_HELP)) for name in names])
+
+
+app = typer.Typer(
+    no_args_is_help=True, cls=_Jobs, help="The graph: build it, look at it, ask it, take it elsewhere."
+)
 
 GraphOption = Annotated[
     Path, typer.Option("--graph", help="DuckDB file of the graph; to read, also the folder of a snapshot.")

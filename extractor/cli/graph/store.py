@@ -37,7 +37,10 @@ def merge(
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.5,
 ) -> None:
-    """Merge runs into the graph, made when it is not there; merging again changes nothing."""
+    """Merge runs into the graph.
+
+    It is made when it is not there; merging again changes nothing.
+    """
     from extractor.brands.link import Linker
     from extractor.brands.registry import load_registry
     from extractor.graph.merge import merge_runs
@@ -60,9 +63,10 @@ def snapshot(
     ],
     graph: GraphOption,
 ) -> None:
-    """Write the graph as Parquet files for readers while it is being written, in place of the last snapshot.
+    """Copy the graph, to be read while it is being written.
 
-    Read it with `--graph FOLDER`; its files are in FOLDER/current, always of one moment.
+    Parquet files, in place of the last snapshot. Read it with `--graph FOLDER`; its files are in
+    FOLDER/current, always of one moment.
     """
     from extractor.graph.stores.snapshot import write_snapshot
 
@@ -88,7 +92,7 @@ def show(
     graph: GraphOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a node: its category, its statements with the words that say so, and what mentions it."""
+    """Show a node: what is said of it, and in which words."""
     from extractor.graph.show import describe
 
     with reading(graph) as store:
@@ -133,7 +137,9 @@ def query(
     as_json: JsonOption = False,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")] = 60.0,
 ) -> None:
-    """Ask the graph in SQL: tables nodes, statements, listings, runs, members, and the view edges.
+    """Ask the graph in SQL.
+
+    Tables nodes, statements, listings, runs, members, and the view edges.
 
     Example: extractor graph query "SELECT label FROM nodes WHERE kind = 'Brand'" --graph G.duckdb
     """
@@ -166,7 +172,10 @@ def undo(
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="As in run.json and in the table runs.")],
     graph: GraphOption,
 ) -> None:
-    """Take back a run: exactly what it said, and the nodes that nothing mentions any more."""
+    """Take back a run: all that it said, and nothing else.
+
+    Nodes that nothing mentions any more go with it.
+    """
     with changing(graph) as store:
         change = store.undo(run_id)
     say(f"{run_id}: {change.removed} statements removed")
