@@ -353,7 +353,7 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
     stated = [row for row in found.attributes if row.filled]
     assert found.attributes[: len(stated)] == tuple(stated)
     assert [row.open for row in stated] == sorted((row.open for row in stated), reverse=True)
-    assert found.unknown == (Unknown("casing", 2, {"oak": 2}),)
+    assert found.unknown == (Unknown("casing", 2, 1, {"oak": 2}),)
 
 
 def test_coverage_of_one_category(graph: DuckDBStore) -> None:

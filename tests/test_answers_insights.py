@@ -199,7 +199,7 @@ def test_too_little_is_said_to_be_too_little(tmp_path: Path, graph: DuckDBStore)
     assert answer.not_enough == "no value has 100 products and as many similar ones without it"
     for store in shop(tmp_path / "small", products=20):
         few = insights(store, "Headphones", "sales")
-        assert few.not_enough == "20 products carry sales; 40 are needed"
+        assert few.not_enough == "products with sales: 20; 40 are needed"
         assert few.to_json()["not_enough_data"] == few.not_enough
 
 

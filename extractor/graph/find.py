@@ -104,10 +104,10 @@ def find_statement(graph: DuckDBStore, name: str) -> dict[str, Any] | None:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """The likeliest of some names, for a message: "sales, rating"."""
+    """The likeliest of some names, or else the first ones, for a message: "sales, rating"."""
     from difflib import get_close_matches
 
-    return ", ".join(get_close_matches(name, names, _NEAR, 0.5) or sorted(names)[:_NEAR])
+    return ", ".join(get_close_matches(name, names, _NEAR, 0.5) or names[:_NEAR])
 
 
 def _node(graph: DuckDBStore, name: str) -> dict[str, Any] | None:

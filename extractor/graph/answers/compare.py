@@ -1,7 +1,7 @@
 """Two SPUs or products side by side.
 
 In: a graph and two names. Out: attribute by attribute what is the same, what differs and what only one states, with
-the evidence. What a policy or a person decided against does not count.
+the evidence. What a policy or a person decided against does not count, and links are no property of a product.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from extractor.graph.answers.attributes import IN_CATEGORY, REMARKS, attribute_name
+from extractor.graph.answers.attributes import IN_CATEGORY, REMARKS, attribute_name, attribute_relations
 from extractor.graph.answers.said import SaidValue, said_of
 from extractor.graph.find import Thing, find_thing
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -17,6 +17,7 @@ from extractor.graph.stores.duckdb import DuckDBStore
 # In the order in which people are shown them.
 STATUSES = ("different", "only a", "only b", "same")
 Status = Literal["different", "only a", "only b", "same"]
+_LINK = ("http://", "https://", "//")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Comparison:
 
     a: Thing
     b: Thing
-    # What differs first.
+    # What differs first, and of that the attributes before what only a feed says.
     attributes: tuple[Compared, ...]
 
     def count(self, status: str) -> int:
@@ -68,15 +69,23 @@ def compare(graph: DuckDBStore, a: str, b: str) -> Comparison:
     """
     things = [find_thing(graph, name) for name in (a, b)]
     left, right = (_standing(graph, thing) for thing in things)
-    compared = [_compared(name, left.get(name, ()), right.get(name, ())) for name in {*left, *right}]
-    compared.sort(key=lambda each: (STATUSES.index(each.status), each.attribute))
+    known = {IN_CATEGORY, *attribute_relations(graph)}
+    compared = [
+        _compared(name, left.get(name, ()), right.get(name, ()))
+        for name in sorted({*left, *right}, key=lambda name: (name not in known, attribute_name(name)))
+    ]
+    compared.sort(key=lambda each: STATUSES.index(each.status))
     return Comparison(things[0], things[1], tuple(compared))
 
 
 def _standing(graph: DuckDBStore, thing: Thing) -> dict[str, tuple[SaidValue, ...]]:
     said = said_of(graph, thing.listings, without=REMARKS - {IN_CATEGORY})
     standing = {name: tuple(value for value in values if value.stands) for name, values in said.items()}
-    return {name: values for name, values in standing.items() if values}
+    return {
+        name: values
+        for name, values in standing.items()
+        if not all(value.label.startswith(_LINK) for value in values)
+    }
 
 
 def _compared(relation: str, a: tuple[SaidValue, ...], b: tuple[SaidValue, ...]) -> Compared:

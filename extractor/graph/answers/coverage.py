@@ -59,9 +59,13 @@ class AttributeCoverage:
         return self.filled / self.products
 
     @property
-    def open(self) -> int:
-        """Products to look at; one may count twice."""
-        return self.products - self.filled + self.conflicting + self.unsure + self.new_values.total()
+    def open(self) -> float:
+        """Products to look at; one may count twice.
+
+        What is missing counts by the share that states it: of products that hardly ever state a season, few have one.
+        """
+        missing = self.share * (self.products - self.filled)
+        return missing + self.conflicting + self.unsure + self.new_values.total()
 
     def to_json(self) -> dict[str, Any]:
         names = ("category", "category_label", "attribute", "products", "filled", "conflicting", "unsure")
@@ -78,7 +82,9 @@ class Unknown:
 
     relation: str
     products: int
-    # The most frequent values -> products.
+    # Different values.
+    distinct: int
+    # The most frequent of them -> products.
     values: Mapping[str, int]
 
 
@@ -91,7 +97,10 @@ class Coverage:
 
     def to_json(self) -> dict[str, Any]:
         unknown = [
-            {"relation": each.relation, "products": each.products, "values": dict(each.values)}
+            {
+                **{"relation": each.relation, "products": each.products},
+                **{"distinct": each.distinct, "values": dict(each.values)},
+            }
             for each in self.unknown
         ]
         return {"attributes": [each.to_json() for each in self.attributes], "unknown": unknown}
@@ -210,7 +219,7 @@ def _listed(unknown: Mapping[str, _Tally]) -> Iterator[Unknown]:
     for relation, tally in sorted(unknown.items(), key=lambda item: (-item[1].products, item[0])):
         if tally.products >= _SHARED * len(tally.values) and not all(map(_is_number, tally.values)):
             values = dict(tally.values.most_common(_SHOWN_VALUES))
-            yield Unknown(attribute_name(relation), tally.products, values)
+            yield Unknown(attribute_name(relation), tally.products, len(tally.values), values)
 
 
 def _is_number(text: str) -> bool:

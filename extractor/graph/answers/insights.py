@@ -175,7 +175,7 @@ def _adjusted(values: Sequence[Insight]) -> tuple[Insight, ...]:
 def _too_few(carrying: int, comparable: int, metric: str) -> str:
     if comparable < carrying:
         return (
-            f"of {carrying} products with {metric}, {comparable} can be told from similar ones;"
+            f"products with {metric}: {carrying}, of which {comparable} can be told from similar ones;"
             f" {LEAST_PRODUCTS} are needed"
         )
-    return f"{carrying} products carry {metric}; {LEAST_PRODUCTS} are needed"
+    return f"products with {metric}: {carrying}; {LEAST_PRODUCTS} are needed"

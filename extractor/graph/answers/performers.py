@@ -1,7 +1,8 @@
 """Products of a category as numbers: what they perform, what they cost, which values they have.
 
 In: a graph and the names of a category and a metric. Out: Performers. Products are SPUs where listings were matched;
-their metric is the mean of their listings', their price the median.
+their metric is the mean of their listings', their price the median. Where the metric is a price, what goes with dear
+products is asked: these are not told apart by price.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from extractor.errors import ConfigError
-from extractor.graph.answers.attributes import attribute_name, attribute_relations
+from extractor.graph.answers.attributes import PRICES, attribute_name, attribute_relations
 from extractor.graph.answers.prices import offers, typical
 from extractor.graph.answers.strata import Floats, Numbers
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF
@@ -51,16 +52,18 @@ def performers(graph: DuckDBStore, category: Category, metric: str) -> Performer
         ConfigError: No product of the category has this metric as a number.
     """
     products = _products(graph, category)
-    performance = _numbers(graph, f"has_{slug(metric, '_')}", products)
+    relation = f"has_{slug(metric, '_')}"
+    performance = _numbers(graph, relation, products)
     if not performance:
         raise ConfigError(_no_such_metric(graph, category, metric, products))
     places = _drawn(performance)
     found = offers(graph, places)
     costs = [typical(found.get(thing, ())) or Money(np.nan, "") for thing in places]
     names = [f"{products[thing]} {cost.currency}" for thing, cost in zip(places, costs, strict=True)]
+    prices = np.array([np.nan if relation in PRICES else cost.amount for cost in costs])
     return Performers(
         categories=np.unique(names, return_inverse=True)[1],
-        prices=np.array([cost.amount for cost in costs]),
+        prices=prices,
         performance=np.array([performance[thing] for thing in places]),
         stated=_stated(graph, places),
     )
@@ -77,7 +80,8 @@ def _products(graph: DuckDBStore, category: Category) -> dict[str, str]:
 
 def _no_such_metric(graph: DuckDBStore, category: Category, metric: str, products: Collection[str]) -> str:
     """That a metric is not there, and which are."""
-    names = [attribute_name(each) for each in _metrics(graph) if _numbers(graph, each, products)]
+    carried = {attribute_name(each): len(_numbers(graph, each, products)) for each in _metrics(graph)}
+    names = sorted((name for name in carried if carried[name]), key=lambda name: (-carried[name], name))
     others = f"there are {near(metric, names)}" if names else "its feed has no numbers; add such a column"
     return f"--metric {metric}: no product of {category.label} carries it as a number; {others}"
 
@@ -86,7 +90,8 @@ def _metrics(graph: DuckDBStore) -> list[str]:
     """Relations of the feed whose values are numbers."""
     rows = graph.rows(
         "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated' GROUP BY predicate"
-        " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL) ORDER BY predicate"
+        " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL) OR list_contains(?, predicate) ORDER BY predicate",
+        [list(PRICES)],
     )
     return [row["predicate"] for row in rows]
 

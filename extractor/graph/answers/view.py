@@ -25,6 +25,8 @@ from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.page import color_rules, write_page
 from extractor.records import Span
 
+# Listings, and matches, that stand open on the page; more are folded.
+_OPEN = 20
 # Characters of a title beside a quote.
 _CONTEXT = 28
 
@@ -78,6 +80,7 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
         attributes={relation: said[relation] for relation in attributes},
         facts={relation: said[relation] for relation in sorted(said.keys() - known)},
         listings=listings,
+        most=_OPEN,
         prices=comparable(costs),
         own_price=typical(costs),
         matches=_matches(graph, thing),
