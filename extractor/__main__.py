@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from extractor.cli import app
+from extractor.cli.output import harmless
 from extractor.errors import ExtractorError
 
 
@@ -33,7 +34,7 @@ def _fail_usage(error: Any) -> NoReturn:
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"extractor: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"extractor: {harmless(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
     sys.exit(exit_code)
 
 

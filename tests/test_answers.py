@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,8 @@ from extractor.graph.answers.compare import compare
 from extractor.graph.answers.coverage import Unknown, coverage
 from extractor.graph.answers.features import FILES, write_features
 from extractor.graph.answers.insights import insights
-from extractor.graph.find import Thing, find_category, find_thing
+from extractor.graph.answers.said import said_of
+from extractor.graph.find import Thing, find_category, find_node, find_thing
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import CategoryChoice, Outcome
@@ -108,6 +110,18 @@ def test_what_is_not_there_is_named_with_what_is_near(graph: DuckDBStore) -> Non
         assert "\n" not in str(error.value)
 
 
+def test_a_node_is_found_as_a_thing_is_and_values_are_near_to_no_name(graph: DuckDBStore) -> None:
+    assert find_node(graph, "h0")["id"] == "product:h0"
+    assert find_node(graph, "brand:acme") == {"id": "brand:acme", "kind": "Brand", "label": "Acme"}
+    with pytest.raises(ConfigError, match=r"^acm e: no such node; near ones are brand:acme, ") as error:
+        find_node(graph, "acm\n e")
+    assert "value:" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"^value:color:rde: no such node; near ones are value:color:red, "):
+        find_node(graph, "value:color:rde")
+    with pytest.raises(ConfigError, match=r"^y{80}…: no such SPU or product"):
+        find_thing(graph, "y" * 3000)
+
+
 def test_of_an_empty_graph_all_is_said_in_one_line(tmp_path: Path) -> None:
     with DuckDBStore(Path(":memory:")) as store:
         with pytest.raises(ConfigError, match="x: no such SPU or product; the graph has none, merge a run"):
@@ -153,6 +167,33 @@ def test_two_products_side_by_side(small: DuckDBStore) -> None:
         }
     ]
     assert compared.to_json()["counts"] == {"different": 2, "only a": 1, "only b": 0, "same": 2}
+
+
+def test_links_are_not_compared_and_attributes_come_first(tmp_path: Path) -> None:
+    green = listing(
+        "green", RED_TITLE, said("color", "red", RED_TITLE, "green"), aisle="3", url="https://a.example/1"
+    )
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r1", [RED, green])], store, relations())
+        compared = compare(store, "green", "red")
+    assert [(each.attribute, each.status) for each in compared.attributes] == [
+        ("color", "different"),
+        ("aisle", "only a"),
+        ("brand", "only b"),
+        ("wear_style", "only b"),
+        ("price", "only b"),
+        ("in_category", "same"),
+    ]
+
+
+def test_what_most_listings_say_comes_first(tmp_path: Path) -> None:
+    doubtful = replace(said("color", "red", RED_TITLE), confidence=0.6)
+    several = [listing(name, RED_TITLE, doubtful) for name in "ab"]
+    several.append(listing("c", RED_TITLE, said("color", "red", RED_TITLE, "scarlet")))
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r1", several)], store, relations())
+        values = said_of(store, [f"product:{name}" for name in "abc"])["has_color"]
+    assert [(value.label, value.confidence) for value in values] == [("red", 0.6), ("scarlet", 0.9)]
 
 
 def test_a_thing_is_the_same_as_itself(graph: DuckDBStore) -> None:
@@ -349,6 +390,8 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
     assert (wear.filled, wear.conflicting, dict(wear.new_values)) == (3, 1, {})
     assert (brand.filled, dict(brand.new_values)) == (2, {})
     assert rows["battery_life"].filled == 0
+    # Of four, three state a wear style, so that the fourth likely lacks it; one contradicts itself.
+    assert (wear.open, color.open) == (0.75 * 1 + 1, 1 + 2)
     # Of what somebody states, the most to do first; what nobody states comes last.
     stated = [row for row in found.attributes if row.filled]
     assert found.attributes[: len(stated)] == tuple(stated)
@@ -382,6 +425,7 @@ def test_answers_on_the_command_line(tmp_path: Path, file: Path) -> None:
     assert 'title "noise cancelling"' in out and out.endswith(" same\n")
     code, out, err = command("insights", "--category", "Headphones", "--metric", "sales", "--graph", file)
     assert code == 0 and "noise_cancelling" in out and "need not cause it" in err
+    assert out.startswith("oftener among the best by sales than by chance:\n") and "more seldom" not in out
     code, out, _ = command(
         "insights", "--category", "Headphones", "--metric", "sales", "--min-support", 60, "--graph", file
     )
@@ -390,7 +434,7 @@ def test_answers_on_the_command_line(tmp_path: Path, file: Path) -> None:
         "not enough data: no value has 60 products and as many similar ones without it\n",
     )
     code, out, err = command("coverage", "--graph", file)
-    assert code == 0 and "wear_style" in out and "casing" in out
+    assert code == 0 and "wear_style" in out and "casing" in out and "oak 3" in out
     assert (
         "battery_life" not in out and "are stated by no product of their category; --json lists them" in err
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, nchypergeom_fisher
 from scipy.stats.contingency import odds_ratio
 from shop_graph import HEADPHONES, shop
-from test_graph import outcome, write_run
+from test_graph import outcome, said, write_run
 
 from extractor.errors import ConfigError
 from extractor.graph.answers.insights import insights, judge
@@ -201,6 +201,25 @@ def test_too_little_is_said_to_be_too_little(tmp_path: Path, graph: DuckDBStore)
         few = insights(store, "Headphones", "sales")
         assert few.not_enough == "products with sales: 20; 40 are needed"
         assert few.to_json()["not_enough_data"] == few.not_enough
+
+
+def test_of_a_price_is_asked_what_goes_with_dear_products(tmp_path: Path) -> None:
+    listings = [
+        outcome(
+            f"h{number}",
+            title := "red headphones" if number % 2 else "blue headphones",
+            said("color", title.split()[0], title),
+            category=HEADPHONES,
+            feed={"facts": {"price": f"${number % 50 + 100 * (number % 2)}"}},
+        )
+        for number in range(1, 101)
+    ]
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store, relations())
+        answer = insights(store, "Headphones", "price")
+    # Without bands of price: all are similar.
+    assert (answer.strata, [value.label for value in answer.found(better=True)]) == (1, ["red"])
+    assert [value.label for value in answer.found(better=False)] == ["blue"]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,17 @@ def test_the_page_says_what_is_said_and_in_which_words(tmp_path: Path, graph: Du
     assert page.said.count("To ours") == 1
 
 
+def test_long_lists_are_folded(tmp_path: Path) -> None:
+    titles = {f"p{number:02}": f"Acme in-ear c{number:02}" for number in range(30)}
+    many = [product(name, title, ("color", title[-3:])) for name, title in titles.items()]
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", many)], store, relations(), functional=functional())
+        store.state("match", {}, gathered(matched("p00", name) for name in titles if name != "p00"))
+        page = read_page(write_view(store, "spu:p00", tmp_path / "view.html"))
+    assert "22 more values" in page.said and "10 more" in page.said and "9 more" in page.said
+    assert page.count("article") == 30 and page.count("details") == 3
+
+
 def test_what_was_decided_against_is_there_with_the_reason(tmp_path: Path) -> None:
     torn = product("torn", "Acme in-ear over-ear", ("wear_style", "in-ear"), ("wear_style", "over-ear"))
     with DuckDBStore(Path(":memory:")) as store:

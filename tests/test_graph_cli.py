@@ -11,8 +11,11 @@ import pytest
 from test_graph import SONY, outcome, write_run
 from typer.testing import CliRunner
 
+from extractor.__main__ import main
 from extractor.cli.graph import app
+from extractor.cli.graph.shared import JOBS
 from extractor.errors import ExtractorError
+from extractor.graph.stores.duckdb import DuckDBStore
 
 
 def graph(*arguments: object) -> tuple[int, str, str]:
@@ -140,3 +143,29 @@ def test_a_graph_that_is_not_there_is_not_made(tmp_path: Path, command: str) -> 
 def test_help_loads_no_database() -> None:
     code = "import sys, extractor.cli.graph; sys.exit(any(m in sys.modules for m in ('duckdb', 'pyarrow')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_help_has_every_command_under_its_job_on_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["graph", "--help"])
+    rows = [line.strip().partition("  ")[::2] for line in capsys.readouterr().out.splitlines()]
+    told = {name: text.strip() for name, text in rows if name in app_commands()}
+    assert told.keys() == app_commands()
+    assert sorted(name for names in JOBS.values() for name in names) == sorted(app_commands())
+    assert all(text.endswith(".") and "..." not in text for text in told.values())
+
+
+def app_commands() -> set[str]:
+    return {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
+
+
+def test_a_name_cannot_steer_the_terminal_from_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DuckDBStore(tmp_path / "g.duckdb").close()
+    persian = "\u0646\u0645\u06cc\u200c\u0634\u0648\u062f"  # the joiner is part of the word
+    with pytest.raises(SystemExit):
+        main(["graph", "show", f"\x1b[31m\u202ered {persian}", "--graph", str(tmp_path / "g.duckdb")])
+    assert capsys.readouterr().err.startswith(f"extractor: \ufffd[31m\ufffdred {persian}: no such node")

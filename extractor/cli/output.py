@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 COUNTED_BYTES = 200_000_000
 # Where stderr is a file, such as the log of a nightly run.
 SECONDS_BETWEEN_LINES = 10.0
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters, lone surrogates, and what turns the direction of a line or ends it. Joiners stay: Persian, Hindi
+# and emoji are written with them.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def console() -> Console:

@@ -55,7 +55,9 @@ def find_node(graph: DuckDBStore, name: str) -> dict[str, Any]:
     """
     node = _node(graph, name)
     if node is None:
-        raise ConfigError(_unknown(graph, name, "node", sorted(KINDS.values())))
+        value = KINDS["value"]
+        kinds = [kind for prefix, kind in KINDS.items() if kind != value or name.startswith(f"{prefix}:")]
+        raise ConfigError(_unknown(graph, name, "node", kinds))
     return node
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Rows of a to-do list that people are shown.
 _SHOWN = 40
+# Values that are shown of those that go with the best, and of those that do not.
+_SHOWN_INSIGHTS = 20
+_INSIGHT = ("attribute", "value", "products", "on top", "by chance", "lift", "95 %", "adj. p", "against")
 # Values of an attribute that are named in a cell.
 _NAMED = 3
 # Values of one side of a comparison that people are shown.
@@ -106,7 +109,9 @@ def insights(
 ) -> None:
     """Say which values go with the products that perform best.
 
-    Compared are products of one category and price band: the best quarter of each against the others.
+    Compared are similar products, of one category and price band: the best quarter of each group is on top. Where the
+    metric is a price, they are of one category. `lift` is how much oftener products with the value are on top than by
+    chance; `adj. p` allows for all values that were tested.
     """
     from extractor.graph.answers.insights import insights as ask
 
@@ -116,25 +121,17 @@ def insights(
         return say_json(answer.to_json())
     if answer.not_enough:
         return say(f"not enough data: {answer.not_enough}")
-    found = [value for value in answer.values if value.found]
-    if found:
-        columns = [
-            "attribute",
-            "value",
-            "products",
-            "on top",
-            "by chance",
-            "lift",
-            "95 %",
-            "adj. p",
-            "against",
-        ]
-        say_table(columns, map(_insight_row, found))
-    else:
+    for better, title in ((True, "oftener"), (False, "more seldom")):
+        if found := answer.found(better=better):
+            say(f"{title} among the best by {metric} than by chance:")
+            say_table(_INSIGHT, map(_insight_row, found[:_SHOWN_INSIGHTS]))
+            if len(found) > _SHOWN_INSIGHTS:
+                note(f"the surest {_SHOWN_INSIGHTS} are shown of {len(found):,}; --json prints all")
+    if not any(value.found for value in answer.values):
         say(f"no value goes with {metric} beyond chance")
     note(
-        f"{answer.products:,} products of {answer.category.label} in {answer.strata:,} groups of one category and"
-        f" price band, the best quarter of each on top; {len(answer.values):,} values tested, {answer.rare:,} too rare."
+        f"{answer.products:,} products of {answer.category.label} in {answer.strata:,} groups of similar ones, the best"
+        f" quarter of each on top; {len(answer.values):,} values tested, {answer.rare:,} too rare."
         " What goes with it need not cause it."
     )
 
@@ -172,7 +169,8 @@ def coverage(
         return say_json(found.to_json())
     columns = ["category", "attribute", "filled", "of", "conflicting", "unsure", "new values"]
     stated = [row for row in found.attributes if row.filled]
-    say_table(columns, map(_coverage_row, stated[:_SHOWN]))
+    if stated:
+        say_table(columns, map(_coverage_row, stated[:_SHOWN]))
     if len(stated) > _SHOWN:
         note(f"the first {_SHOWN} rows are shown of {len(stated):,}; --json prints all")
     if never := len(found.attributes) - len(stated):

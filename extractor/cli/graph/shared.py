@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from extractor.cli.output import harmless
+
 if TYPE_CHECKING:
     from extractor.graph.stores.duckdb import DuckDBStore
 
@@ -75,11 +77,11 @@ def changing(graph: Path) -> closing[DuckDBStore]:
 
 
 def say(text: str) -> None:
-    typer.echo(plain(text))
+    typer.echo(harmless(text))
 
 
 def note(text: str) -> None:
-    typer.echo(plain(text), err=True)
+    typer.echo(harmless(text), err=True)
 
 
 def say_json(value: Any) -> None:
@@ -90,18 +92,13 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console()
     table = Table()
     for name in columns:
-        table.add_column(Text(plain(name)))
+        table.add_column(Text(harmless(name)))
     for row in rows:
-        table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
+        table.add_row(*(Text(harmless(cell), overflow="fold") for cell in row))
     if not console.is_terminal:  # a file or pipe has no width: whole cells, one line a row
         console.width = _WIDEST
         console.width = console.measure(table).maximum
     console.print(table)
-
-
-def plain(text: str) -> str:
-    """Product text cannot steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def jsonable(value: Any) -> Any:

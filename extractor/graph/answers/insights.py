@@ -65,7 +65,7 @@ class Insights:
     metric: str
     # That carry the metric and have similar ones.
     products: int
-    # Groups of similar products.
+    # Groups of similar products: of one category, and, unless the metric is a price itself, of one band of price.
     strata: int
     # All values that were tested, the surest first.
     values: tuple[Insight, ...]
@@ -73,6 +73,10 @@ class Insights:
     rare: int
     # Why nothing can be said; empty when something can.
     not_enough: str = ""
+
+    def found(self, *, better: bool) -> list[Insight]:
+        """What goes with the best oftener than by chance, or more seldom; the surest first."""
+        return [value for value in self.values if value.found and (value.lift.ratio > 1) == better]
 
     def to_json(self) -> dict[str, Any]:
         return {

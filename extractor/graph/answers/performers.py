@@ -87,9 +87,10 @@ def _no_such_metric(graph: DuckDBStore, category: Category, metric: str, product
 
 
 def _metrics(graph: DuckDBStore) -> list[str]:
-    """Relations of the feed whose values are numbers."""
+    """Relations of the feed some of whose values are numbers."""
     rows = graph.rows(
-        "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated' GROUP BY predicate"
+        "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated'"
+        " AND starts_with(object, 'value:') GROUP BY predicate"
         " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL) OR list_contains(?, predicate) ORDER BY predicate",
         [list(PRICES)],
     )

@@ -1,6 +1,6 @@
 """What is said of some listings together: every value with its evidence, the losers too.
 
-In: a graph and node ids of listings. Out: relation -> values, the surest first.
+In: a graph and node ids of listings. Out: relation -> values, what most listings say first.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def said_of(
         [list(listings), sorted(without)],
     )
     return {
-        relation: sorted(_values(group), key=lambda value: (not value.stands, -value.confidence, value.id))
+        relation: sorted(_values(group), key=_place)
         for relation, group in groupby(rows, key=itemgetter("predicate"))
     }
 
@@ -83,6 +83,12 @@ def said_of(
 def _values(rows: Iterator[dict[str, Any]]) -> Iterator[SaidValue]:
     for (node_id, label), group in groupby(rows, key=itemgetter("object", "label")):
         yield SaidValue(node_id, label, tuple(map(_evidence, group)))
+
+
+def _place(value: SaidValue) -> tuple[bool, int, float, str]:
+    """What stands comes first, then what most listings say, then the surest."""
+    standing = {each.product for each in value.evidence if each.rank != "deprecated"}
+    return not value.stands, -len(standing), -value.confidence, value.id
 
 
 def _evidence(row: dict[str, Any]) -> Evidence:

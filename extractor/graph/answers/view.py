@@ -27,6 +27,8 @@ from extractor.records import Span
 
 # Listings, and matches, that stand open on the page; more are folded.
 _OPEN = 20
+# Values of one attribute that do.
+_VALUES = 8
 # Characters of a title beside a quote.
 _CONTEXT = 28
 
@@ -81,6 +83,7 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
         facts={relation: said[relation] for relation in sorted(said.keys() - known)},
         listings=listings,
         most=_OPEN,
+        most_values=_VALUES,
         prices=comparable(costs),
         own_price=typical(costs),
         matches=_matches(graph, thing),
