@@ -366,6 +366,7 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
         said("wear_style", "over-ear", title),
         said("color", "teal", title, "tealish"),
         casing="oak",
+        Color="Grey",
         url="https://example.org/torn",
     )
     doubtful = listing("doubtful", "Acme H4 red", casing="oak", url="https://example.org/doubtful")

@@ -87,7 +87,10 @@ def test_prices_of_two_currencies_are_never_compared(tmp_path: Path) -> None:
     with DuckDBStore(Path(":memory:")) as store:
         merge_runs([write_run(tmp_path / "run", "r", [OURS, rupees])], store)
         page = read_page(write_view(store, "ours", tmp_path / "view.html"))
+        store.state("match", {}, gathered([matched("near", "ours")]))
+        both = read_page(write_view(store, "spu:near", tmp_path / "both.html"))
     assert "20.00 EUR" in page.said and "1,099.00 INR" in page.said
+    assert "Price 20.00 EUR, 1 in other currencies" in both.said
     assert "+5" not in page.said
 
 

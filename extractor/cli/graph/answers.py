@@ -188,7 +188,7 @@ def coverage(
 
 def _coverage_row(row: AttributeCoverage) -> tuple[str, ...]:
     counts = [f"{count:,}" if count else "" for count in (row.conflicting, row.unsure)]
-    where = row.category.removeprefix("category:") or "(none)"
+    where = row.category.removeprefix("category:") or "(no category)"
     return (
         where,
         row.attribute,

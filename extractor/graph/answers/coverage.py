@@ -7,6 +7,7 @@ relations that no schema has at all. Products are SPUs where listings were match
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,13 +22,14 @@ from extractor.graph.find import find_category
 from extractor.graph.rank import COUNTS
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.normalize import NORMALIZERS, load_units
 from extractor.page import LIKELY
 
 # Normalizers whose attributes have a vocabulary in x-synonyms and x-examples; brands have a registry for that, and
 # quantities, sizes and models are open.
 _WORDED = frozenset({None, "text", "color", "material"})
-# A value of several members, as the normalizers write it: "gray/blue".
-_JOINER = "/"
+# Between the members of a value: "gray/blue" as the normalizers write it, "Men, Women" as feeds do.
+_JOINER = re.compile("[/,]")
 # Values that are named of a relation that no schema has.
 _SHOWN_VALUES = 5
 # Products that share one value on average, from which on a fact is taken for an attribute.
@@ -200,19 +202,27 @@ class _Category:
         row.unsure += bool(standing) and max(standing.values()) < LIKELY
         row.conflicting += attribute.functional and len(said) > 1
         if known := _vocabulary(attribute):
-            row.new_values.update(label for label in standing if not _is_known(label, known))
+            row.new_values.update(label for label in standing if _is_new(label, attribute, known))
 
 
 def _vocabulary(attribute: Attribute) -> frozenset[str]:
     """What its values may be, in lower case; empty where they are open."""
-    words = attribute.enum
-    if not words and attribute.synonyms and attribute.normalizer in _WORDED:
-        words = (*attribute.synonyms, *attribute.examples)
-    return frozenset(word.casefold() for word in words)
+    names = attribute.enum
+    if not names and attribute.synonyms and attribute.normalizer in _WORDED:
+        names = (*attribute.synonyms, *attribute.examples)
+    return frozenset(word.casefold() for word in names)
 
 
-def _is_known(label: str, known: frozenset[str]) -> bool:
-    return label.casefold() in known or all(part.casefold() in known for part in label.split(_JOINER))
+def _is_new(label: str, attribute: Attribute, known: frozenset[str]) -> bool:
+    """Whether a value is in no vocabulary, also not in other words: a feed's are as its shop writes them."""
+    if _says_known(label, known):
+        return False
+    normalizer = NORMALIZERS[attribute.normalizer or "text"]
+    return not _says_known(normalizer(label, attribute, load_units(default_folder())).canonical, known)
+
+
+def _says_known(text: str, known: frozenset[str]) -> bool:
+    return text.casefold() in known or {part.strip().casefold() for part in _JOINER.split(text)} <= known
 
 
 def _listed(unknown: Mapping[str, _Tally]) -> Iterator[Unknown]:

@@ -1,7 +1,8 @@
 """An SPU or product and its neighborhood as one page to look at.
 
 In: a graph, a name and a file. Out: one self-contained page: what is said and in which words, what was decided
-against and why, the listings, why they are one product, and what competes with it.
+against and why, the listings, why they are one product, and what competes with it. A graph has titles and quotes but no
+descriptions: these are most of a feed, and the report of the run that a quote names shows it in its place.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
         listings=listings,
         most=_OPEN,
         most_values=_VALUES,
-        prices=comparable(costs),
+        prices=(prices := comparable(costs)),
+        otherwise_priced=len(costs) - len(prices),
         own_price=typical(costs),
         matches=_matches(graph, thing),
         rivals=rivals(graph, thing),
