@@ -112,7 +112,7 @@ class Coverage:
 # lost against another value is there: who was superseded or taken back is in nobody's way.
 _STATED = f"""
 SELECT coalesce(c.category, '') AS category, thing, predicate, object, n.label AS label,
-    max(confidence) FILTER (rank <> 'deprecated') AS confidence
+    max(confidence) FILTER (rank <> 'deprecated') AS confidence, bool_and(source = 'feed') AS as_written
 FROM statements AS s JOIN ({THING_OF}) AS t ON t.product = s.subject JOIN nodes AS n ON n.id = s.object
 LEFT JOIN ({CATEGORY_OF_THING}) AS c USING (thing)
 WHERE NOT list_contains($1, predicate) AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
@@ -197,12 +197,14 @@ class _Category:
 
     def _count(self, attribute: Attribute, said: list[dict[str, Any]]) -> None:
         row = self.rows[attribute.id]
-        standing = {each["label"]: each["confidence"] for each in said if each["confidence"] is not None}
+        standing = {each["label"]: each for each in said if each["confidence"] is not None}
         row.filled += bool(standing)
-        row.unsure += bool(standing) and max(standing.values()) < LIKELY
+        row.unsure += bool(standing) and max(each["confidence"] for each in standing.values()) < LIKELY
         row.conflicting += attribute.functional and len(said) > 1
         if known := _vocabulary(attribute):
-            row.new_values.update(label for label in standing if _is_new(label, attribute, known))
+            row.new_values.update(
+                label for label, each in standing.items() if _is_new(each, attribute, known)
+            )
 
 
 def _vocabulary(attribute: Attribute) -> frozenset[str]:
@@ -213,12 +215,14 @@ def _vocabulary(attribute: Attribute) -> frozenset[str]:
     return frozenset(word.casefold() for word in names)
 
 
-def _is_new(label: str, attribute: Attribute, known: frozenset[str]) -> bool:
-    """Whether a value is in no vocabulary, also not in other words: a feed's are as its shop writes them."""
-    if _says_known(label, known):
-        return False
-    normalizer = NORMALIZERS[attribute.normalizer or "text"]
-    return not _says_known(normalizer(label, attribute, load_units(default_folder())).canonical, known)
+def _is_new(stated: Mapping[str, Any], attribute: Attribute, known: frozenset[str]) -> bool:
+    """Whether a value is in no vocabulary; a feed's is as its shop writes it, and may be in other words."""
+    label = stated["label"]
+    if stated["as_written"] and not _says_known(label, known):
+        label = NORMALIZERS[attribute.normalizer or "text"](
+            label, attribute, load_units(default_folder())
+        ).canonical
+    return not _says_known(label, known)
 
 
 def _says_known(text: str, known: frozenset[str]) -> bool:
