@@ -60,7 +60,7 @@ def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
                 NEAR.title,
                 ("Corvo",),
                 Money(25.0, "EUR"),
-                1 / 3,
+                3,
                 ("red",),
                 ("on-ear",),
                 ("in-ear",),
@@ -72,6 +72,19 @@ def test_rivals_are_of_another_brand_and_share_values(tmp_path: Path) -> None:
             "product:near",
         ]
         assert len(rivals(store, find_thing(store, "nameless"), most=2)) == 2
+
+
+def test_who_shares_more_comes_before_who_says_little(tmp_path: Path) -> None:
+    # Both state all that the other does, but of one that is hardly anything.
+    bare = product("bare", "Delphi red", ("brand", "Delphi"), ("color", "red"))
+    full = product("full", "Corvo red in-ear", ("brand", "Corvo"), ("color", "red"), ("wear_style", "in-ear"))
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", [OURS, bare, full])], store, relations())
+        found = rivals(store, find_thing(store, "ours"))
+    assert [(each.id, each.shared, each.stated) for each in found] == [
+        ("product:full", ("red", "in-ear"), 2),
+        ("product:bare", ("red",), 2),
+    ]
 
 
 def test_a_listing_has_the_rivals_of_its_spu(tmp_path: Path, graph: DuckDBStore) -> None:

@@ -1,11 +1,13 @@
 """What competes with an SPU or product: another brand, the same category, many of the same values.
 
 In: a graph and the thing. Out: the most alike, with what they share and what differs. Alike are those that share many
-of all values that the two state together (Jaccard), brand and price aside.
+of all values that the two state together (Jaccard), brand and price aside; where little is stated, little is known, so
+that 5 of 6 comes before 1 of 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from extractor.graph.answers.attributes import attribute_relations
@@ -27,14 +29,17 @@ class Rival:
     brands: tuple[str, ...]
     # None where none is stated.
     price: Money | None
-    # 0..1.
-    likeness: float
-    # Labels of the values that both state, that only the rival states, and that it does not.
+    # Values that either states; how many of them both do is how alike they are.
+    stated: int
+    # Labels of the values that both state, that only the rival states, and that it does not; one that both state of
+    # different attributes counts as neither of these.
     shared: tuple[str, ...]
     other: tuple[str, ...]
     missing: tuple[str, ...]
 
 
+# Values that two may yet differ in, of which nothing is stated.
+_DOUBT = 2
 # Values of everything in the thing's category, brands apart.
 _RIVALS = f"""
 WITH of AS (FROM ({THING_OF})), near AS (
@@ -50,7 +55,8 @@ WITH of AS (FROM ({THING_OF})), near AS (
 ), traits AS (FROM facts WHERE predicate <> '{HAS_BRAND}'),
 own AS (SELECT object, predicate, label FROM traits WHERE thing = $1),
 alike AS (
-    SELECT thing, count(own.object) AS shared, count(*) AS stated,
+    SELECT thing, count(own.object) AS shared,
+        count(*) + (SELECT count(*) FROM own) - count(own.object) AS stated,
         list(object ORDER BY object) FILTER (own.object IS NOT NULL) AS same,
         list(traits.label ORDER BY predicate, traits.label) FILTER (own.object IS NULL) AS other
     FROM traits LEFT JOIN own USING (object, predicate) GROUP BY thing HAVING count(own.object) > 0
@@ -58,11 +64,11 @@ alike AS (
 SELECT thing AS id, n.label AS label, labels AS brands, coalesce(other, []) AS other,
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE list_contains(same, object)) AS shared_labels,
     (SELECT list(label ORDER BY predicate, label) FROM own WHERE NOT list_contains(same, object)) AS missing,
-    shared / (stated + (SELECT count(*) FROM own) - shared) AS likeness
+    stated
 FROM alike JOIN brands USING (thing) JOIN nodes AS n ON n.id = thing
 WHERE thing <> $1
     AND NOT list_has_any(ids, coalesce((SELECT ids FROM brands WHERE thing = $1), []))
-ORDER BY likeness DESC, id LIMIT $3
+ORDER BY shared / (stated + {_DOUBT}) DESC, id LIMIT $3
 """
 
 
@@ -76,10 +82,14 @@ def rivals(graph: DuckDBStore, thing: Thing, *, most: int = 8) -> list[Rival]:
             label=row["label"],
             brands=tuple(row["brands"]),
             price=typical(costs.get(row["id"], ())),
-            likeness=row["likeness"],
+            stated=row["stated"],
             shared=tuple(row["shared_labels"]),
-            other=tuple(row["other"]),
-            missing=tuple(row["missing"] or ()),
+            other=_without(row["shared_labels"], row["other"]),
+            missing=_without(row["shared_labels"], row["missing"] or ()),
         )
         for row in rows
     ]
+
+
+def _without(shared: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(label for label in labels if label not in shared)
