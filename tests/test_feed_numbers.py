@@ -42,7 +42,7 @@ def test_prices_as_shops_write_them(text: str, currency: str, label: str) -> Non
         *(("12", 12), ("-3.5", -3.5), ("1,234", 1234), ("(1,234 reviews)", 1234), ("1.234 ratings", 1234)),
         *(("4.5 out of 5 stars", 4.5), ("4.5/5", 4.5), ("4,6", 4.6), ("4.5 ★", 4.5), ("90 %", 90)),
         *(("1.2k sold", 1200), ("10K+ bought in past month", 10_000), ("1,2RB terjual", 1200), ("3 jt", 3e6)),
-        *(("nan", None), ("inf", None), ("1e400", None), ("n/a", None), ("", None)),
+        *(("nan", None), ("inf", None), ("1e400", None), ("1e300", None), ("n/a", None), ("", None)),
         *(
             ("PG-13", None),
             ("2020-11-22", None),

@@ -6,7 +6,6 @@ Writing twice is writing once, so what reads a graph reads its nodes as it would
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +42,8 @@ _METRIC = re.compile(
     r"[+%)★\s]*(?:(?:/|out of|of)\s*\d+)?(?:\s*[^\W\d_]+){0,4}[+%)★\s]*",
     re.IGNORECASE | re.ASCII,
 )
+# What a float does not hold to the last digit is a code, no metric.
+_TOO_MUCH = 1e15
 # English, and Indonesian as its shops write it.
 _TIMES = {
     **{"": 1, "k": 10**3, "rb": 10**3, "b": 10**9},
@@ -109,28 +110,29 @@ def number_of(text: str) -> float | None:
 
 
 def metric_of(text: str) -> float | None:
-    """ "1,234", "4.5 out of 5" and "1.2k sold" as a number; None for what is not finite, prose, and "PG-13"."""
+    """ "1,234", "4.5 out of 5" and "1.2k sold" as a number; None for prose, "PG-13" and codes."""
     if _PLAIN.fullmatch(text):
-        return _finite(float(text))
+        return _sane(float(text))
     found = _METRIC.fullmatch(text)
     if not found:
         return None
     times = (found["times"] or "").lower()
-    return _finite(_TIMES[times] * _number(found["number"], decimal=bool(times)))
+    number = _number(found["number"], decimal=bool(times))
+    return None if number is None else _sane(_TIMES[times] * number)
 
 
-def _number(digits: str, *, decimal: bool) -> float:
+def _number(digits: str, *, decimal: bool) -> float | None:
     """Of "1,234"; `decimal`: its one comma or point can only stand before decimals, as in "1,2k"."""
     from price_parser import Price
 
     if decimal and len(re.findall(r"\D", digits.lstrip("-"))) == 1:
         return float(re.sub("[,' ]", ".", digits))
-    sign = -1 if digits.startswith("-") else 1
-    return sign * float(Price.fromstring(digits.lstrip("-")).amount or 0)
+    amount = Price.fromstring(digits.lstrip("-")).amount
+    return None if amount is None else float(-amount if digits.startswith("-") else amount)
 
 
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+def _sane(number: float) -> float | None:
+    return number if abs(number) < _TOO_MUCH else None  # neither inf nor nan is
 
 
 def _code(currency: str) -> str:
