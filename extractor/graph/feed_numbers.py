@@ -27,6 +27,7 @@ _PRICES = frozenset(
 _METRICS = frozenset(
     {
         *("sales", "sold", "units_sold", "items_sold", "historical_sold", "orders", "views", "likes"),
+        *("discount", "discount_percent", "discount_percentage"),
         *("rating", "average_rating", "avg_rating", "star_rating", "stars", "ratings", "rating_count"),
         *("ratings_count", "reviews", "review_count", "reviews_count", "number_of_reviews", "num_reviews"),
     }
