@@ -74,15 +74,19 @@ class SchemaSet:
 
 
 def all_schemas(store: SchemaStore) -> SchemaSet:
-    """What a whole folder says; SchemaError where one of its files is wrong."""
-    ids = {BASE, *store.ids(), *(node.id for node in store.taxonomy)}
-    return SchemaSet.of({schema_id: store.attributes_of(schema_id) for schema_id in sorted(ids)})
+    """What a whole folder says, the package's own read once; SchemaError where one of its files is wrong."""
+    return shipped_schemas() if store.folder == default_folder() else _all(store)
 
 
 @cache
 def shipped_schemas() -> SchemaSet:
     """The schemas that come with the package."""
-    return all_schemas(SchemaStore(default_folder()))
+    return _all(SchemaStore(default_folder()))
+
+
+def _all(store: SchemaStore) -> SchemaSet:
+    ids = {BASE, *store.ids(), *(node.id for node in store.taxonomy)}
+    return SchemaSet.of({schema_id: store.attributes_of(schema_id) for schema_id in sorted(ids)})
 
 
 def write_schemas(folder: Path, schemas: SchemaSet) -> None:

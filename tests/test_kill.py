@@ -32,6 +32,7 @@ from extractor.journal import read_manifest, read_outcomes
 from extractor.records import Outcome
 from extractor.report import write_report
 from extractor.run import run
+from extractor.schema_set import shipped_schemas
 
 KILLS = 100
 PRODUCTS = 60
@@ -77,6 +78,8 @@ class Killer:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.random = random.Random(seed)
+        # Costs more than all the rest of a session.
+        shipped_schemas()
         # What sessions were doing when they were killed -> how often.
         self.killed: Counter[str] = Counter()
         self.torn = 0
