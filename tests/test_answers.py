@@ -174,7 +174,7 @@ def test_links_are_not_compared_and_attributes_come_first(tmp_path: Path) -> Non
         "green", RED_TITLE, said("color", "red", RED_TITLE, "green"), aisle="3", url="https://a.example/1"
     )
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r1", [RED, green])], store, relations())
+        merge_runs([write_run(tmp_path / "run", "r1", [RED, green])], store)
         compared = compare(store, "green", "red")
     assert [(each.attribute, each.status) for each in compared.attributes] == [
         ("color", "different"),
@@ -191,7 +191,7 @@ def test_what_most_listings_say_comes_first(tmp_path: Path) -> None:
     several = [listing(name, RED_TITLE, doubtful) for name in "ab"]
     several.append(listing("c", RED_TITLE, said("color", "red", RED_TITLE, "scarlet")))
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r1", several)], store, relations())
+        merge_runs([write_run(tmp_path / "run", "r1", several)], store)
         values = said_of(store, [f"product:{name}" for name in "abc"])["has_color"]
     assert [(value.label, value.confidence) for value in values] == [("red", 0.6), ("scarlet", 0.9)]
 

@@ -215,7 +215,7 @@ def test_of_a_price_is_asked_what_goes_with_dear_products(tmp_path: Path) -> Non
         for number in range(1, 101)
     ]
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", listings)], store, relations())
+        merge_runs([write_run(tmp_path / "run", "r", listings)], store)
         answer = insights(store, "Headphones", "price")
     # Without bands of price: all are similar.
     assert (answer.strata, [value.label for value in answer.found(better=True)]) == (1, ["red"])

@@ -79,7 +79,7 @@ def test_who_shares_more_comes_before_who_says_little(tmp_path: Path) -> None:
     bare = product("bare", "Delphi red", ("brand", "Delphi"), ("color", "red"))
     full = product("full", "Corvo red in-ear", ("brand", "Corvo"), ("color", "red"), ("wear_style", "in-ear"))
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", [OURS, bare, full])], store, relations())
+        merge_runs([write_run(tmp_path / "run", "r", [OURS, bare, full])], store)
         found = rivals(store, find_thing(store, "ours"))
     assert [(each.id, each.shared, each.stated) for each in found] == [
         ("product:full", ("red", "in-ear"), 2),
@@ -124,7 +124,7 @@ def test_long_lists_are_folded(tmp_path: Path) -> None:
     titles = {f"p{number:02}": f"Acme in-ear c{number:02}" for number in range(30)}
     many = [product(name, title, ("color", title[-3:])) for name, title in titles.items()]
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([write_run(tmp_path / "run", "r", many)], store, relations(), functional=functional())
+        merge_runs([write_run(tmp_path / "run", "r", many)], store)
         store.state("match", {}, gathered(matched("p00", name) for name in titles if name != "p00"))
         page = read_page(write_view(store, "spu:p00", tmp_path / "view.html"))
     assert "22 more values" in page.said and "10 more" in page.said and "9 more" in page.said

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shop_graph import HEADPHONES, relations
+from shop_graph import HEADPHONES
 from test_graph import outcome, write_run
 
 from extractor.graph.answers.prices import offers
@@ -79,7 +79,7 @@ def test_a_graph_states_amounts_with_their_currency_and_keeps_the_words(tmp_path
     facts = {"price": "Rs. 1,299", "Sale Price": "999", "currency": "Rs.", "sales": "1.2k sold"}
     run = write_run(tmp_path / "run", "r", [outcome("p", "T", category=HEADPHONES, feed={"facts": facts})])
     with DuckDBStore(Path(":memory:")) as store:
-        merge_runs([run], store, relations())
+        merge_runs([run], store)
         said = store.rows(
             "SELECT predicate, n.label, quote FROM statements JOIN nodes AS n ON n.id = object"
             " WHERE source = 'feed' ORDER BY predicate"

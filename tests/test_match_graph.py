@@ -124,7 +124,7 @@ def test_free_text_in_other_words_forbids_nothing_and_a_capacity_does(tmp_path: 
         card("c3", "Nuvia Extreme Pro NX-5032 SDHC card 64GB", "Extreme Pro", "64 GB"),
     ]
     with DuckDBStore(tmp_path / "g.duckdb") as store:
-        merge_runs([write_run(tmp_path / "r", "r1", cards)], store, schema_relations())
+        merge_runs([write_run(tmp_path / "r", "r1", cards)], store)
         keys = {listing.id: listing.keys for listing in listings_of(store)}
         assert "has_capacity" in keys["c1"] and not {"has_model_name", "has_speed_class"} & keys["c1"]
         match_graph(store, shipped_scorer())

@@ -23,7 +23,7 @@ from extractor import RunConfig
 from extractor.evaluation.clusters import b_cubed
 from extractor.gold import normalize_title, read_rows
 from extractor.graph.match import listings_of
-from extractor.graph.merge import merge_runs, schema_relations
+from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.match.block import candidates
 from extractor.match.clusters import Offers, read_offers
@@ -95,7 +95,7 @@ def extract(path: Path, run: Path) -> Mapping[str, Listing]:
         feed.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
         extractor.run(RunConfig(feeds=(str(feed),), out=run))
         with DuckDBStore(graph) as store:
-            merge_runs([run], store, schema_relations())
+            merge_runs([run], store)
     with DuckDBStore(graph, read_only=True) as store:
         return {listing.id: listing for listing in listings_of(store)}
 

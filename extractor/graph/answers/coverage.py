@@ -24,6 +24,7 @@ from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.normalize import NORMALIZERS, load_units
 from extractor.page import LIKELY
+from extractor.schema import default_folder
 
 # Normalizers whose attributes have a vocabulary in x-synonyms and x-examples; brands have a registry for that, and
 # quantities, sizes and models are open.
