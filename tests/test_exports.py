@@ -49,7 +49,6 @@ def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
     odd = outcome(
         "\x01 <&>",
         "+1 \x0c odd",
-        said("brand", "odd", "+1 \x0c odd"),
         said("brand", "odd", "+1 \x0c odd", "odd\nthings"),
         said("lines", "odd", "+1 \x0c odd", "one\r\ntwo\tthree"),
     )
