@@ -447,7 +447,8 @@ def test_json_is_one_object(tmp_path: Path, file: Path) -> None:
     commands: dict[tuple[object, ...], set[str]] = {
         ("compare", "h0", "h1"): {"a", "b", "counts", "attributes"},
         ("insights", "--category", "Headphones", "--metric", "sales"): {
-            *("category", "metric", "products", "strata", "tested", "rare", "not_enough_data", "values"),
+            *("category", "metric", "carrying", "products", "strata", "tested", "rare"),
+            *("not_enough_data", "values"),
         },
         ("coverage", "--category", "Headphones"): {"attributes", "unknown"},
         ("features", "--out", tmp_path / "f"): {

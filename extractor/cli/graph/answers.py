@@ -130,8 +130,9 @@ def insights(
     if not any(value.found for value in answer.values):
         say(f"no value goes with {metric} beyond chance")
     note(
-        f"{answer.products:,} products of {answer.category.label} in {answer.strata:,} groups of similar ones, the best"
-        f" quarter of each on top; {len(answer.values):,} values tested, {answer.rare:,} too rare."
+        f"{answer.products:,} of {answer.carrying:,} products of {answer.category.label} with {metric},"
+        f" in {answer.strata:,} groups of similar ones, the best quarter of each on top;"
+        f" {len(answer.values):,} values tested, {answer.rare:,} too rare."
         " What goes with it need not cause it."
     )
 

@@ -63,7 +63,8 @@ class Insights:
 
     category: Category
     metric: str
-    # That carry the metric and have similar ones.
+    # Products that carry the metric, and those of them that are compared: of very many some are drawn.
+    carrying: int
     products: int
     # Groups of similar products: of one category, and, unless the metric is a price itself, of one band of price.
     strata: int
@@ -82,6 +83,7 @@ class Insights:
         return {
             "category": self.category.id,
             "metric": self.metric,
+            "carrying": self.carrying,
             "products": self.products,
             "strata": self.strata,
             "tested": len(self.values),
@@ -112,11 +114,11 @@ def insights(
     comparable = in_both(strata, top)
     products, groups = int(comparable.sum()), len(np.unique(strata[comparable]))
     if products < LEAST_PRODUCTS:
-        why = _too_few(len(top), products, metric)
-        return Insights(category, metric, products, groups, (), 0, why)
+        why = _too_few(found.carrying, products, metric)
+        return Insights(category, metric, found.carrying, products, groups, (), 0, why)
     values, rare = judge(found.stated, strata, top, min_support=min_support)
     why = "" if values else f"no value has {min_support} products and as many similar ones without it"
-    return Insights(category, metric, products, groups, values, rare, why)
+    return Insights(category, metric, found.carrying, products, groups, values, rare, why)
 
 
 def judge(

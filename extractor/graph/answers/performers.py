@@ -34,7 +34,10 @@ Stated = Mapping[str, Mapping[str, tuple[str, list[int]]]]
 
 @dataclass(frozen=True, slots=True)
 class Performers:
-    """Products that carry a metric, in order of their ids."""
+    """Products that carry a metric, in order of their ids; of very many, some."""
+
+    # How many carry it.
+    carrying: int
 
     # A number for each category, and within it for each currency.
     categories: Numbers
@@ -62,6 +65,7 @@ def performers(graph: DuckDBStore, category: Category, metric: str) -> Performer
     names = [f"{products[thing]} {cost.currency}" for thing, cost in zip(places, costs, strict=True)]
     prices = np.array([np.nan if relation in PRICES else cost.amount for cost in costs])
     return Performers(
+        carrying=len(performance),
         categories=np.unique(names, return_inverse=True)[1],
         prices=prices,
         performance=np.array([performance[thing] for thing in places]),
