@@ -7,8 +7,10 @@ adds what is new, and the order of runs does not matter.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,12 +66,25 @@ def merge_runs(
     manifests = [read_manifest(folder) for folder in folders]
     schemas = [read_schemas(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
     try:
-        return [
-            _merge(*run, store, linker, min_confidence, batch_statements)
-            for run in zip(folders, manifests, schemas, strict=True)
-        ]
+        with _no_collection():
+            return [
+                _merge(*run, store, linker, min_confidence, batch_statements)
+                for run in zip(folders, manifests, schemas, strict=True)
+            ]
     finally:  # also for the batches before a broken line
         store.settle()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python looks for no cycles within: facts have none, and looking through a batch takes as long as making it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # Outcome and id of its run -> what it says.
