@@ -169,15 +169,16 @@ def imported(stem: Path) -> Iterator[dict[str, Any]]:
     fields = stem.with_name(f"{stem.name}-header.csv").read_text().rstrip().split(",")
     types = {"double": "DOUBLE", "int": "INTEGER"}
     columns = {name: types.get(name.partition(":")[2], "VARCHAR") for name in fields}
-    found = duckdb.read_csv(
-        str(stem.with_suffix(".csv")),
-        names=fields,
-        dtype=columns,
-        header=False,
-        na_values="",
-        allow_quoted_nulls=False,
-    )
-    for row in found.fetchall():
+    with duckdb.connect() as connection:
+        found = connection.read_csv(
+            str(stem.with_suffix(".csv")),
+            names=fields,
+            dtype=columns,
+            header=False,
+            na_values="",
+            allow_quoted_nulls=False,
+        ).fetchall()
+    for row in found:
         cells = zip(fields, row, strict=True)
         yield {
             name if name.startswith(":") else name.partition(":")[0]: v for name, v in cells if v is not None
