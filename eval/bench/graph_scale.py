@@ -28,7 +28,7 @@ import duckdb
 
 from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.graph.stores.tables import listing_table, node_table, shared_facts, statement_table
+from extractor.graph.stores.tables import listing_table, shared_facts, statement_table
 from extractor.records import AttributeValue, CategoryChoice, MadeBy, Outcome, Span
 from extractor.schema_set import shipped_schemas
 
@@ -129,9 +129,7 @@ def to_arrow(facts: Iterator[ProductFacts]) -> float:
     for batch in batches(facts):
         with clock:
             listing_table("bulk", batch)
-            said = [*batch, shared_facts(batch)]
-            statement_table(said)
-            node_table(said)
+            statement_table([*batch, shared_facts(batch)])
     return clock.cpu_s
 
 

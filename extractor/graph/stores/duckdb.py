@@ -32,9 +32,9 @@ from extractor.graph.stores.schemas import (
 from extractor.graph.stores.settle import listings_of, settle, unsettled
 from extractor.graph.stores.snapshot import attach_snapshot, is_snapshot
 from extractor.graph.stores.tables import (
+    KIND_OF_ID,
     STATEMENT_COLUMNS,
     listing_table,
-    node_table,
     prepare,
     shared_facts,
     statement_table,
@@ -64,7 +64,13 @@ INSERT INTO statements SELECT id::UUID, {", ".join([*STATEMENT_COLUMNS][1:])}, '
 _ALL = "true"
 _OF_LISTINGS = "product IN (SELECT product FROM new_listings)"
 _OF_NO_LISTING = "product = ''"
-_NAME = "INSERT INTO nodes FROM new_nodes AS new WHERE NOT EXISTS (FROM nodes AS old WHERE old.id = new.id)"
+# What listings state something of is a listing, or stated of one.
+_NAME = f"""
+INSERT INTO nodes SELECT id, {KIND_OF_ID}, label FROM (
+    SELECT object AS id, min(label) AS label FROM new_statements GROUP BY object
+    UNION ALL SELECT 'product:' || product, title FROM new_listings
+) AS new ANTI JOIN nodes AS old USING (id)
+"""
 # A run that speaks of these listings for the first time has nothing to forget, and looking for it takes long.
 _ARE_LISTED = f"SELECT count(*) FROM listings WHERE run = $run AND {_OF_LISTINGS}"
 _FORGET_LISTINGS = """
@@ -184,6 +190,7 @@ class DuckDBStore:
                 scope = f"({_OF_LISTINGS} OR {_OF_NO_LISTING})"
             change = Change(self._say(run_id, scope), removed)
             self._connection.execute(_LIST, {"run": run_id})
+            self._connection.execute(_NAME)
             is_moved = settle(self._connection, [facts.product_id for facts in batch])
             if change.removed or is_moved:
                 settle_nodes(self._connection)
@@ -192,7 +199,7 @@ class DuckDBStore:
     def state(
         self, run_id: str, manifest: Mapping[str, Any], facts: Facts, replacing: Collection[str] = ()
     ) -> Change:
-        with self._transaction(), self._registered(_stated([facts])):
+        with self._transaction(), self._registered({"new_statements": statement_table([facts])}):
             before = [listings_of(self._connection, run) for run in (run_id, *replacing)]
             removed = sum(map(self._drop, replacing))
             self._add_run(run_id, manifest)
@@ -242,10 +249,8 @@ class DuckDBStore:
         return self._count(_FORGET.format(scope=scope), {"run": run_id})
 
     def _say(self, run_id: str, scope: str) -> int:
-        """Add what the run did not say before, with its nodes; how many statements that are."""
-        added = self._count(_SAY.format(scope=scope), {"run": run_id})
-        self._connection.execute(_NAME)
-        return added
+        """Add what the run did not say before; how many statements that are."""
+        return self._count(_SAY.format(scope=scope), {"run": run_id})
 
     def unsettled(self) -> Iterator[str]:
         """Ids of statements with a wrong rank or reason, and of products in a wrong SPU."""
@@ -299,11 +304,8 @@ class DuckDBStore:
 
 
 def _listed(run_id: str, batch: Sequence[ProductFacts]) -> dict[str, pa.Table]:
-    return {"new_listings": listing_table(run_id, batch), **_stated([*batch, shared_facts(batch)])}
-
-
-def _stated(facts: Sequence[ProductFacts | Facts]) -> dict[str, pa.Table]:
-    return {"new_statements": statement_table(facts), "new_nodes": node_table(facts)}
+    said: list[ProductFacts | Facts] = [*batch, shared_facts(batch)]
+    return {"new_listings": listing_table(run_id, batch), "new_statements": statement_table(said)}
 
 
 def _connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -85,7 +85,6 @@ UPDATE graph_format SET version = 2;
 }
 
 _LISTING_COLUMNS = dict.fromkeys(("run", "product", "title", "content_hash"), pa.string())
-_NODE_COLUMNS = dict.fromkeys(("id", "kind", "label"), pa.string())
 # Rank and reason are the store's own.
 STATEMENT_COLUMNS = {
     **dict.fromkeys(("id", "subject", "predicate", "object", "label", "rank"), pa.string()),
@@ -144,13 +143,6 @@ def shared_facts(batch: Sequence[ProductFacts]) -> Facts:
         nodes.update(facts.nodes)
         statements.update(facts.statements)
     return Facts(nodes, statements)
-
-
-def node_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
-    nodes: dict[str, Node] = {}
-    for facts in batch:
-        nodes.update(facts.nodes)
-    return _arrow(_NODE_COLUMNS, *_transposed([*nodes.values()], Node))
 
 
 def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
