@@ -140,6 +140,46 @@ def test_what_is_taken_back_of_a_brand_is_so_for_all_listings_that_say_it() -> N
         assert list(problems(store)) == []
 
 
+def test_what_is_taken_back_of_a_category_stays_so_when_a_later_run_says_it_again(
+    tmp_path: Path, file: Path
+) -> None:
+    edge = ("category:electronics.tvs", "subcategory_of", "Electronics")
+    assert graph("retract", *edge, "--by", "ann", "--graph", file)[0] == 0
+    graph("merge", write_night(tmp_path, "r3", outcome("q", "Q")), "--graph", file)
+    assert graph("check", "--graph", file)[0] == 0
+    stated = json.loads(graph("show", edge[0], "--graph", file, "--json")[1])["statements"]
+    said = {(s["run"][:6], s["rank"]) for s in stated if s["predicate"] == "subcategory_of"}
+    assert said == {(run, "deprecated") for run in ("person", "r1", "r2", "r3")}
+
+
+def test_a_run_that_says_it_began_later_has_the_later_word(file: Path) -> None:
+    with DuckDBStore(file) as store:
+        store.add_run("r1", {"run_id": "r1", "created": "2026-11-23T03:00:00Z"}, shipped_schemas())
+    assert brands(file)["r2", "LG"] == ("deprecated", "run r1 read this listing later")
+    assert graph("check", "--graph", file)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("relation", "text", "meant"),
+    [
+        ("in_category", "TVs", "category:electronics.tvs"),
+        ("in_category", "electronics", "category:electronics"),
+        ("sold_by", "Shop & Co", "merchant:shop-co"),
+        ("suits", "Women", "audience:women"),
+        ("has_price", "$5", "value:price:5.00 USD"),
+    ],
+)
+def test_a_word_means_the_node_that_a_feed_would_mean(
+    tmp_path: Path, file: Path, relation: str, text: str, meant: str
+) -> None:
+    feed = {"facts": {"merchant": "Other Shop", "price": "10"}}
+    graph("merge", write_night(tmp_path, "r3", outcome("q", "Q", feed=feed)), "--graph", file)
+    told = graph("assert", "y", relation, text, "--by", "ann", "--json", "--graph", file)[1]
+    assert json.loads(told)["object"] == meant
+    assert graph("retract", "y", relation, text, "--by", "ann", "--graph", file)[0] == 0
+    assert graph("check", "--graph", file)[0] == 0
+
+
 def test_a_person_says_that_listings_are_the_same_or_different(file: Path) -> None:
     assert graph("assert", "z", "same_as", "y", "--graph", file)[1].startswith(
         "stated: product:y same_as product:z\n"
@@ -164,6 +204,16 @@ def test_a_person_says_that_listings_are_the_same_or_different(file: Path) -> No
         ("assert y same_as brand:sony", "two different products"),
         ("assert y has_brand product:q", "no such Product"),
         ("assert y has_brand ''", "its value is blank"),
+        ("assert y in_category Phones", "Phones: no such category"),
+        (
+            "assert y in_category brand:lg",
+            "brand:lg: in_category leads to nodes of kind Category; give the id of one",
+        ),
+        (
+            "assert y has_brand category:electronics",
+            "has_brand leads to nodes of kind Brand; give the id of one, such as",
+        ),
+        ("assert category:electronics has_attribute Color", "has_attribute leads to nodes of kind Attribute"),
         ("retract y has_brand Nikon", "nobody states that"),
         ("retract 0123", "0123: no such statement"),
         ("retract 00000000000000000000000000000000", "no such statement"),

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from extractor.errors import ConfigError
-from extractor.graph.find import find_node, find_statement
+from extractor.graph.find import find_category, find_node, find_statement
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.nodes import KINDS, Node, Said
 from extractor.graph.rank import ASSERT, PERSON, RETRACT
 from extractor.graph.statements import gathered, target_of
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.records import Provenance, clean_text
+
+# Relations whose object people name as they name a category.
+_TO_CATEGORIES = frozenset({"in_category", "also_in_category", "subcategory_of"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ def state_fact(
     _check_predicate(graph, predicate, relations)
     if predicate in (SAME, DIFFERENT):
         return _say_of_pair(graph, head, predicate, _node(graph, target), speaker)
-    return _say(graph, ASSERT, head, predicate, _target(graph, predicate, target, relations), speaker)
+    tail = _target(graph, predicate, target, relations)
+    _check_kind(graph, predicate, tail)
+    return _say(graph, ASSERT, head, predicate, tail, speaker)
 
 
 def take_back(
@@ -161,8 +166,23 @@ def _check_predicate(graph: DuckDBStore, predicate: str, relations: Mapping[str,
         )
 
 
+def _check_kind(graph: DuckDBStore, predicate: str, target: Node) -> None:
+    """What machines relate says what a relation leads to: a category that is a brand helps nobody."""
+    found = graph.rows(
+        "SELECT o.kind, min(o.id) AS example FROM statements JOIN nodes AS o ON o.id = object"
+        " WHERE predicate = ? AND source <> 'person' GROUP BY o.kind ORDER BY o.kind",
+        [predicate],
+    )
+    examples = {row["kind"]: row["example"] for row in found}
+    if examples and target.kind not in examples:
+        kind, example = next(iter(examples.items()))
+        raise ConfigError(
+            f"{target.id}: {predicate} leads to nodes of kind {kind}; give the id of one, such as {example}"
+        )
+
+
 def _target(graph: DuckDBStore, predicate: str, text: str, relations: Mapping[str, str]) -> Node:
-    """A node that is there, one with a new id, or that of a value."""
+    """A node that is there, one with a new id, a category by its name, or the node of a value."""
     for row in graph.rows("SELECT id, kind, label FROM nodes WHERE id = ?", [text]):
         return Node(**row)
     prefix, colon, name = text.partition(":")
@@ -170,11 +190,15 @@ def _target(graph: DuckDBStore, predicate: str, text: str, relations: Mapping[st
         if prefix in ("product", "spu"):
             raise ConfigError(f"{text}: no such {KINDS[prefix]}; give one that the graph has")
         return Node(text, KINDS[prefix], name.rpartition(":")[2] if prefix == "value" else name)
-    attributes = [attribute for attribute, relation in relations.items() if relation == predicate]
     if not text.strip():
         raise ConfigError(f"{predicate}: its value is blank; give a node id or a text")
+    if predicate in _TO_CATEGORIES:
+        category = find_category(graph, text)
+        return Node(category.id, KINDS["category"], category.label)
+    attributes = [attribute for attribute, relation in relations.items() if relation == predicate]
     plain = predicate.removeprefix("has_")
-    return target_of(plain if plain in attributes or not attributes else min(attributes), text, relations)[1]
+    name = plain if plain in attributes or not attributes else min(attributes)
+    return target_of(name, text, {**relations, name: predicate})[1]
 
 
 def _node(graph: DuckDBStore, name: str) -> Node:

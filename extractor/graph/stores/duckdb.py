@@ -73,6 +73,8 @@ INSERT INTO nodes SELECT id, {KIND_OF_ID}, label FROM (
 """
 # A run that speaks of these listings for the first time has nothing to forget, and looking for it takes long.
 _ARE_LISTED = f"SELECT count(*) FROM listings WHERE run = $run AND {_OF_LISTINGS}"
+# Whose words are the later ones goes by this date.
+_HAS_ANOTHER_DATE = "SELECT count(*) FROM runs WHERE id = ? AND coalesce(manifest->>'created', '') <> ?"
 _FORGET_LISTINGS = """
 DELETE FROM listings AS old WHERE run = $run AND EXISTS
     (FROM new_listings AS new WHERE new.product = old.product
@@ -176,10 +178,13 @@ class DuckDBStore:
 
     def add_run(self, run_id: str, manifest: Mapping[str, Any], schemas: SchemaSet) -> None:
         with self._transaction():
+            is_later = self._count(_HAS_ANOTHER_DATE, [run_id, str(manifest.get("created", ""))])
             self._add_run(run_id, manifest)
             tell_schemas(self._connection, run_id, schemas)
             if settle_functional(self._connection):
                 self._settle()
+            elif is_later:
+                self._settle(listings_of(self._connection, run_id))
 
     def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
         with self._transaction(), self._registered(_listed(run_id, batch)):
@@ -191,7 +196,8 @@ class DuckDBStore:
             change = Change(self._say(run_id, scope), removed)
             self._connection.execute(_LIST, {"run": run_id})
             self._connection.execute(_NAME)
-            is_moved = settle(self._connection, [facts.product_id for facts in batch])
+            # What is said of categories is of no listing, and a person may have taken it back.
+            is_moved = settle(self._connection, ["", *(facts.product_id for facts in batch)])
             if change.removed or is_moved:
                 settle_nodes(self._connection)
         return change
@@ -215,7 +221,7 @@ class DuckDBStore:
     def undo(self, run_id: str) -> Change:
         with self._transaction():
             if not self._count("SELECT count(*) FROM runs WHERE id = ?", [run_id]):
-                look_up = "extractor graph query 'SELECT id FROM runs'"
+                look_up = f"extractor graph query 'SELECT id FROM runs' --graph {self._path}"
                 raise ConfigError(f"{self._path}: no run {run_id!r}; `{look_up}` lists them")
             listings = listings_of(self._connection, run_id)
             removed = self._drop(run_id)
