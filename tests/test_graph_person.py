@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_graph import outcome, said, write_run
+from test_graph import outcome, pair, said, write_run
 from test_graph_cli import graph
 
 from extractor.graph.check import problems
@@ -251,6 +251,24 @@ def test_history_tells_what_each_run_said(file: Path) -> None:
     of_statement = json.loads(graph("history", statement, "--graph", file, "--json")[1])
     assert {s["predicate"] for run in of_statement["runs"] for s in run["said"]} == {"has_brand"}
     assert "run r2 read this listing later" in graph("history", "y", "--graph", file)[1]
+
+
+def test_history_of_an_spu_tells_what_made_it_and_what_others_said_since(file: Path) -> None:
+    matched = gathered([pair("y", "z", "match-1")])
+    with DuckDBStore(file) as store:
+        store.state("match-1", {}, matched)
+    found = json.loads(graph("history", "spu:y", "--graph", file, "--json")[1])
+    told = [
+        (run["run"], [(s["subject"], s["predicate"], s["object"]) for s in run["said"]])
+        for run in found["runs"]
+    ]
+    assert told == [("match-1", [("product:y", "same_as", "product:z")])]
+    out = graph("history", "spu:y", "--graph", file)[1]
+    assert all(name in out for name in ("product:y", "same_as", "product:z"))
+    # Matching has no date of its own; it came after what it matched.
+    runs = json.loads(graph("history", "y", "--graph", file, "--json")[1])["runs"]
+    assert [run["run"] for run in runs] == ["r1", "r2", "match-1"]
+    assert "graph view spu:y" in graph("show", "spu:y", "--graph", file)[2]
 
 
 def test_diff_tells_what_two_runs_say_differently(file: Path) -> None:

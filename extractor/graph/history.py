@@ -1,6 +1,7 @@
 """How what a graph says came about: of one thing over the runs, and between two runs.
 
-In: a graph and ids. Out: plain dicts, for people's view and `--json`. Runs are in the order in which they began.
+In: a graph and ids. Out: plain dicts, for people's view and `--json`. Runs are in the order in which they began; one
+of matching, which is dated nowhere, stands where it was merged.
 """
 
 from __future__ import annotations
@@ -12,22 +13,31 @@ from typing import Any
 
 from extractor.errors import ConfigError
 from extractor.graph.find import find_node, find_statement
+from extractor.graph.identity import DIFFERENT, SAME
+from extractor.graph.nodes import KINDS
 from extractor.graph.stores.duckdb import DuckDBStore
 
-_SAID = """
-SELECT s.run, coalesce(r.manifest->>'created', '') AS created, r.merged_at,
-    replace(s.id::VARCHAR, '-', '') AS id, predicate, object, o.label AS label, rank, reason, confidence,
-    source, quote, model
+_WHEN = """
+coalesce(r.manifest->>'created', '') AS created, r.merged_at,
+    coalesce(r.manifest->>'created', strftime(r.merged_at, '%Y-%m-%dT%H:%M:%SZ')) AS began
+"""
+_SAID = f"""
+SELECT s.run, {_WHEN}, replace(s.id::VARCHAR, '-', '') AS id, subject, predicate, object, o.label AS label,
+    rank, reason, confidence, source, quote, model
 FROM statements AS s JOIN runs AS r ON r.id = s.run JOIN nodes AS o ON o.id = s.object
-WHERE subject = $subject AND ($predicate IS NULL OR predicate = $predicate)
-ORDER BY created, s.run, predicate, object, span_start, s.id
+WHERE {{which}} ORDER BY began, s.run, predicate, subject, object, span_start, s.id
 """
-_MENTIONS = """
-SELECT s.run, coalesce(r.manifest->>'created', '') AS created, r.merged_at, count(*) AS mentions
+_OF_NODE = "subject = $node AND ($predicate IS NULL OR predicate = $predicate)"
+# Nothing is said of an SPU itself: which of its listings are the same, and which are not, is its history.
+_OF_SPU = f"""
+predicate IN ('{SAME}', '{DIFFERENT}') AND $predicate IS NULL
+    AND list_has_any([subject, object], (SELECT list(product) FROM members WHERE spu = $node))
+"""
+_MENTIONS = f"""
+SELECT s.run, {_WHEN}, count(*) AS mentions
 FROM statements AS s JOIN runs AS r ON r.id = s.run WHERE object = $object GROUP BY ALL
-ORDER BY created, s.run
 """
-_RUN = ("run", "created", "merged_at")
+_RUN = ("run", "created", "merged_at", "began")
 
 # What each of two runs says of the listings that both read; all that matches and persons say.
 _DIFFERENCE = """
@@ -60,6 +70,7 @@ def history(graph: DuckDBStore, name: str) -> dict[str, Any]:
 
     Returns:
         The node's id, kind and label, and `runs`: run, created, merged_at, `said`, and how often others mention it.
+        Of an SPU is said what is the same as one of its listings, or different from it.
 
     Raises:
         ConfigError: There is no such node or statement.
@@ -67,13 +78,17 @@ def history(graph: DuckDBStore, name: str) -> dict[str, Any]:
     statement = find_statement(graph, name)
     node = find_node(graph, statement["subject"] if statement else name)
     runs: dict[str, dict[str, Any]] = {}
-    asked = {"subject": node["id"], "predicate": statement and statement["predicate"]}
-    for key, rows in groupby(graph.rows(_SAID, asked), key=itemgetter(*_RUN)):
+    asked = {"node": node["id"], "predicate": statement and statement["predicate"]}
+    which = _OF_SPU if node["kind"] == KINDS["spu"] else _OF_NODE
+    for key, rows in groupby(graph.rows(_SAID.format(which=which), asked), key=itemgetter(*_RUN)):
         said = [{column: value for column, value in row.items() if column not in _RUN} for row in rows]
         runs[key[0]] = {**dict(zip(_RUN, key, strict=True)), "said": said, "mentions": 0}
     for row in () if statement else graph.rows(_MENTIONS, {"object": node["id"]}):
         runs.setdefault(row["run"], {**row, "said": []})["mentions"] = row["mentions"]
-    return {**node, "runs": sorted(runs.values(), key=itemgetter("created", "run"))}
+    told = sorted(runs.values(), key=itemgetter("began", "run"))
+    for run in told:
+        del run["began"]
+    return {**node, "runs": told}
 
 
 def difference(graph: DuckDBStore, run_a: str, run_b: str) -> dict[str, Any]:
@@ -109,5 +124,5 @@ def _check_runs(graph: DuckDBStore, run_ids: Sequence[str]) -> None:
     for run_id in run_ids:
         if run_id not in known:
             raise ConfigError(
-                f"{run_id}: no such run; `extractor graph query 'SELECT id FROM runs'` lists them"
+                f"{run_id}: no such run; `extractor graph query 'SELECT id FROM runs' --graph G` lists them"
             )

@@ -20,6 +20,7 @@ from extractor.cli.graph.shared import (
     say_table,
 )
 
+_SAID = ("relation", "value", "source", "confidence", "overruled because")
 # Differences that people are shown.
 _SHOWN = 100
 
@@ -42,12 +43,14 @@ def history(
         mentions = f", {run['mentions']:,} mentions" if run["mentions"] else ""
         say(f"\n{run['run']}, merged {run['merged_at']:%Y-%m-%d %H:%M}{mentions}")
         if run["said"]:
-            columns = ["relation", "value", "source", "confidence", "overruled because"]
-            say_table(columns, [_said_row(statement) for statement in run["said"]])
+            if found["kind"] == "SPU":
+                say_table(["listing", *_SAID], [(s["subject"], *_said_row(s, "object")) for s in run["said"]])
+            else:
+                say_table(_SAID, [_said_row(statement, "label") for statement in run["said"]])
 
 
-def _said_row(statement: dict[str, Any]) -> tuple[str, ...]:
-    said = (statement["predicate"], statement["label"], statement["source"])
+def _said_row(statement: dict[str, Any], value: str) -> tuple[str, ...]:
+    said = (statement["predicate"], statement[value], statement["source"])
     return (*said, f"{statement['confidence']:.2f}", statement["reason"])
 
 

@@ -106,6 +106,9 @@ def show(
         say(f"one of the listings of {described['spu']}")
     if described["listings"]:
         say_table(["listing", "title"], [(row["id"], row["label"]) for row in described["listings"]])
+        note(
+            f"`extractor graph view {described['id']} --html FILE --graph {graph}` shows what they say together"
+        )
     standing = [s for s in described["statements"] if not s["reason"]]
     if standing:
         columns = ["relation", "value", "quote", "source", "confidence", "run"]
