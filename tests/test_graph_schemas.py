@@ -7,10 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from answers import in_turn
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from test_derive import write
 from test_graph import in_memory, outcome, said, snapshot, write_run
 from test_graph_cli import graph
@@ -168,48 +165,6 @@ def test_undo_takes_back_what_only_that_run_brought(tmp_path: Path) -> None:
         assert snapshot(store) == before
         store.undo("r1")
         assert snapshot(store)["functional"] == snapshot(store)["schemas"] == []
-
-
-LISTINGS = {
-    "x": "Lamp 40 W or 60 W",
-    "y": "Lamp 40 W",
-}
-RUNS = st.lists(
-    st.tuples(st.sampled_from([ONE, MANY, OTHER]), st.sampled_from(["", "2026-01-01", "2026-01-02"])),
-    min_size=1,
-    max_size=4,
-)
-
-
-@settings(max_examples=25)
-@given(runs=RUNS, data=st.data())
-def test_the_order_of_merges_does_not_matter(
-    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[SchemaSet, str]], data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("runs")
-    read = [
-        outcome(
-            name,
-            title,
-            *(said("power", each, title) for each in ("40 W", "60 W") if each in title),
-            category=LAMP,
-            feed={"attributes": {"power": "60 W"}} if name == "x" else {},
-        )
-        for name, title in LISTINGS.items()
-    ]
-    folders = [
-        write_run(folder / str(number), f"r{number}", read[number % 2 :], of_run, created)
-        for number, (of_run, created) in enumerate(runs)
-    ]
-    undone = data.draw(st.sets(st.sampled_from(range(len(runs)))))
-    with in_memory() as once, in_memory() as other:
-        merge_runs([path for number, path in enumerate(folders) if number not in undone], once)
-        for path in data.draw(st.permutations(folders)):
-            merge_runs([path], other)
-        for number in data.draw(st.permutations(sorted(undone))):
-            other.undo(f"r{number}")
-        assert snapshot(once) == snapshot(other)
-        assert list(problems(once)) == []
 
 
 # ---- the command line
