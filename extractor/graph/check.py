@@ -1,7 +1,7 @@
 """What is wrong with a graph.
 
-In: a graph. Out: one line for each kind of problem; none when all is well. A graph that only `merge` and
-`undo` wrote has none, even after a crash.
+In: a graph. Out: one line for each kind of problem; none when all is well. A graph that only this package wrote has
+none, even after a crash.
 """
 
 from __future__ import annotations

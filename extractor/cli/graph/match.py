@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extractor.cli.graph.shared import GraphOption, JsonOption, app, changing, say, say_json
+from extractor.cli.graph.shared import GraphFileOption, JsonOption, app, changing, say, say_json
 from extractor.match.block import NEIGHBORS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PROMPT = "match@v1"
 
 @app.command()
 def match(
-    graph: GraphOption,
+    graph: GraphFileOption,
     scorer: Annotated[
         Path | None,
         typer.Option(help="Folder of `extractor graph match-fit`; default: the one that ships."),
@@ -50,7 +50,7 @@ def match(
 ) -> None:
     """Find listings that are the same product, and state so.
 
-    Again: replaces what it said.
+    Matching again replaces what it said before.
 
     What it cannot tell (--ask-out) a person decides: `extractor graph assert product:A same_as product:B`, or
     different_from. Taken back by `extractor graph undo`.

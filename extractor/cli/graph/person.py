@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extractor.cli.graph.shared import GraphOption, JsonOption, app, changing, say, say_json
+from extractor.cli.graph.shared import GraphFileOption, JsonOption, app, changing, say, say_json
 
 if TYPE_CHECKING:
     from extractor.graph.person import Word
@@ -27,9 +27,11 @@ def assert_(
     ],
     target: Annotated[
         str,
-        typer.Argument(metavar="OBJECT", help='Node id such as "brand:sony", or a value such as "65 inch".'),
+        typer.Argument(
+            metavar="OBJECT", help='Node id such as "brand:sony", or a name or value such as "65 inch".'
+        ),
     ],
-    graph: GraphOption,
+    graph: GraphFileOption,
     because: BecauseOption = "",
     by: ByOption = "somebody",
     as_json: JsonOption = False,
@@ -51,7 +53,7 @@ def retract(
     statement: Annotated[
         list[str], typer.Argument(metavar="STATEMENT_ID | SUBJECT PREDICATE OBJECT", help="What is not so.")
     ],
-    graph: GraphOption,
+    graph: GraphFileOption,
     because: BecauseOption = "",
     by: ByOption = "somebody",
     as_json: JsonOption = False,

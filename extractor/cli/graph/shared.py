@@ -54,6 +54,8 @@ app = typer.Typer(
 GraphOption = Annotated[
     Path, typer.Option("--graph", help="DuckDB file of the graph; to read, also the folder of a snapshot.")
 ]
+# Of commands that write.
+GraphFileOption = Annotated[Path, typer.Option("--graph", help="DuckDB file of the graph.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from extractor.cli.graph.shared import (
+    GraphFileOption,
     GraphOption,
     JsonOption,
     app,
@@ -30,12 +31,14 @@ _SHOWN = 1000
 
 @app.command()
 def merge(
-    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Folders of `extractor run`.")],
-    graph: GraphOption,
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR", help="Folders of `extractor run`.")],
+    graph: GraphFileOption,
     brands: Annotated[
         Path | None, typer.Option(help="Registry of brands (JSONL) to link to; none: as they are called.")
     ] = None,
-    min_confidence: Annotated[float, typer.Option(help="Values below it are not stated.")] = 0.5,
+    min_confidence: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Values below it are not stated.")
+    ] = 0.5,
 ) -> None:
     """Merge runs into the graph.
 
@@ -142,7 +145,7 @@ def query(
 ) -> None:
     """Ask the graph in SQL.
 
-    Tables nodes, statements, listings, runs, members, and the view edges.
+    Tables nodes, statements, listings, runs, members, functional, schemas, run_schemas, and the view edges.
 
     Example: extractor graph query "SELECT label FROM nodes WHERE kind = 'Brand'" --graph G.duckdb
     """
@@ -173,7 +176,7 @@ def check(graph: GraphOption) -> None:
 @app.command()
 def undo(
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="As in run.json and in the table runs.")],
-    graph: GraphOption,
+    graph: GraphFileOption,
 ) -> None:
     """Take back a run: all that it said, and nothing else.
 
