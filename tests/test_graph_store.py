@@ -6,12 +6,15 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import pytest
 from test_graph import SCHEMAS, SONY, outcome, said, snapshot, write_run
@@ -253,8 +256,20 @@ def test_a_file_that_is_no_graph_of_ours_is_told_and_left_alone(
     assert not (tmp_path / "s").exists()
 
 
+ENDLESS = "SELECT count(*) FROM range(100000000) AS a, range(100000000) AS b"
+
+
 def test_a_query_that_does_not_end_is_ended(file: Path) -> None:
-    endless = "SELECT count(*) FROM range(100000000) AS a, range(100000000) AS b"
-    told = graph("query", endless, "--graph", file, "--timeout", "0.2")
+    told = graph("query", ENDLESS, "--graph", file, "--timeout", "0.2")
     assert told == (2, "", "query: not done after 0.2 s; ask for less or give more time\n")
     assert graph("query", "SELECT 1", "--graph", file, "--timeout", "0.2")[0] == 0
+
+
+@pytest.mark.parametrize("ask", [DuckDBStore.query, DuckDBStore.rows])
+def test_ctrl_c_ends_what_the_database_does(file: Path, ask: Callable[[DuckDBStore, str], Any]) -> None:
+    with DuckDBStore(file, read_only=True) as store:
+        timer = Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(ask(store, ENDLESS))
+        timer.join()

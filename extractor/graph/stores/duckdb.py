@@ -20,7 +20,7 @@ from extractor.errors import ConfigError
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.statements import Facts, ProductFacts
 from extractor.graph.stores import Change
-from extractor.graph.stores.faults import first_line, mapped
+from extractor.graph.stores.faults import first_line, interruptible, mapped
 from extractor.graph.stores.labels import settle_nodes
 from extractor.graph.stores.schemas import (
     forget_schemas,
@@ -150,7 +150,11 @@ class DuckDBStore:
     def _queried(self, sql: str, timeout_s: float | None) -> Iterator[tuple[Any, ...]]:
         """The names, then the rows: an error may show at a row only."""
         try:
-            with closing(self._connection.cursor()) as cursor, _interrupted(cursor, timeout_s):
+            with (
+                interruptible(),
+                closing(self._connection.cursor()) as cursor,
+                _interrupted(cursor, timeout_s),
+            ):
                 cursor.execute(_one_select(cursor, sql))
                 yield tuple(column[0] for column in cursor.description or ())
                 while batch := cursor.fetchmany(10_000):
