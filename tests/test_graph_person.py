@@ -250,6 +250,12 @@ def test_history_tells_what_each_run_said(file: Path) -> None:
     statement = found["runs"][0]["said"][0]["id"]
     of_statement = json.loads(graph("history", statement, "--graph", file, "--json")[1])
     assert {s["predicate"] for run in of_statement["runs"] for s in run["said"]} == {"has_brand"}
+    in_sql = graph(
+        "query", f"SELECT id FROM statements WHERE id = '{statement}'::UUID", "--graph", file, "--json"
+    )
+    ((hyphened,),) = json.loads(in_sql[1])["rows"]
+    assert "-" in hyphened
+    assert json.loads(graph("history", hyphened, "--graph", file, "--json")[1]) == of_statement
     assert "run r2 read this listing later" in graph("history", "y", "--graph", file)[1]
 
 

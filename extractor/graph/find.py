@@ -98,10 +98,14 @@ def find_category(graph: DuckDBStore, name: str) -> Category:
 
 
 def find_statement(graph: DuckDBStore, name: str) -> dict[str, Any] | None:
-    """Subject, predicate and object of a statement by its id, 32 hex digits; None when there is none."""
-    if not re.fullmatch(r"[0-9a-f]{32}", name):
+    """Subject, predicate and object of a statement by its id; None when there is none.
+
+    An id is 32 hex digits, with hyphens where SQL or `graph check` showed it.
+    """
+    digits = name.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", digits):
         return None
-    found = graph.rows("SELECT subject, predicate, object FROM statements WHERE id = ?::UUID", [name])
+    found = graph.rows("SELECT subject, predicate, object FROM statements WHERE id = ?::UUID", [digits])
     return next(found, None)
 
 
