@@ -169,6 +169,9 @@ def check(graph: GraphOption) -> None:
     for problem in found:
         say(problem)
     if found:
+        note(
+            f"{graph}: something else or an older version wrote to it; merge its runs again, or into a new graph"
+        )
         raise typer.Exit(1)
     note(f"{graph}: no problem found")
 
