@@ -73,6 +73,10 @@ class Attribute:
     # Surface values as they stand in titles.
     examples: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """Equal ones have equal ids, and its mappings have no hash."""
+        return hash(self.id)
+
 
 def check_attribute_id(attribute_id: str) -> None:
     """Refuse what cannot be a name: ids are joined with "|" in a prompt and stand on one line.

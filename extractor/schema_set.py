@@ -56,16 +56,26 @@ class SchemaSet:
         """Each definition once; two may have the same id, for different categories."""
         return [*map(_attribute, self.document["attributes"])]
 
+    @cached_property
+    def definitions(self) -> Mapping[str, Attribute]:
+        """Attribute id -> definition; of an id with two, in different categories, the last in the document."""
+        return {attribute.id: attribute for attribute in self.attributes}
+
     @property
     def relations(self) -> dict[str, str]:
-        """Attribute id -> relation type; of an id with two, in different categories, the last in the document."""
-        return {attribute.id: attribute.relation for attribute in self.attributes}
+        """Attribute id -> relation type."""
+        return {name: attribute.relation for name, attribute in self.definitions.items()}
 
     @property
     def functional(self) -> set[str]:
         """Relation types of which all attributes that have them are x-functional."""
         open_ended = {attribute.relation for attribute in self.attributes if not attribute.functional}
         return {attribute.relation for attribute in self.attributes} - open_ended
+
+    def for_category(self, category_id: str) -> tuple[Attribute, ...]:
+        """The attributes of a category; those of `BASE` for one that the folder does not have."""
+        found = self.by_id(category_id)
+        return (self.by_id(BASE) or ()) if found is None else found
 
     def by_id(self, schema_id: str) -> tuple[Attribute, ...] | None:
         """The attributes of a category or of `BASE`; None for one that the folder does not have."""

@@ -136,8 +136,8 @@ def test_what_was_decided_against_is_there_with_the_reason(tmp_path: Path) -> No
     with DuckDBStore(Path(":memory:")) as store:
         merge_runs([write_run(tmp_path / "run", "r", [torn])], store)
         because = Speaker("kim", "looked at it")
-        state_fact(store, "torn", "has_wear_style", "over-ear", store.schemas().relations, because)
-        state_fact(store, "torn", "has_color", "teal", store.schemas().relations, because)
+        state_fact(store, "torn", "has_wear_style", "over-ear", because)
+        state_fact(store, "torn", "has_color", "teal", because)
         page = read_page(write_view(store, "torn", tmp_path / "view.html"))
     assert "over-ear by hand looked at it kim 1.00" in page.said
     assert "in-ear decided against" in page.said

@@ -16,8 +16,10 @@ from extractor.engines.scripted import ScriptedEngine
 from extractor.evaluation.suite import run_suite
 from extractor.evaluation.suite_file import Suite
 from extractor.graph.statements import facts_of
+from extractor.graph.targets import Targets
 from extractor.records import UNKNOWN_CATEGORY, AttributeValue, CategoryChoice, Product, Span
 from extractor.schema import SchemaStore, default_folder
+from extractor.schema_set import all_schemas
 from extractor.suit import DESCRIPTION_CONFIDENCE, SURE_CATEGORY, TITLE_CONFIDENCE, suit
 
 GOLD = Path(__file__).parent.parent / "eval" / "gold"
@@ -163,8 +165,7 @@ def test_no_model_is_asked_and_the_graph_says_whom_it_suits() -> None:
     tee = Product("tee", "Kestrel Bay Men's Running T-Shirt, Large")
     [outcome] = shipped_extractor(engine, STORE).extract([tee])
     assert not AUDIENCE & set(engine.calls[-1].constraint.json_schema["properties"])
-    relations = {a.id: a.relation for a in STORE.by_id("base").attributes}
-    facts = facts_of(outcome, "run", relations)
+    facts = facts_of(outcome, "run", Targets(all_schemas(STORE)))
     assert facts is not None
     stated = {(s.predicate, s.object, s.provenance.quote) for s in facts.statements.values()}
     assert {

@@ -25,6 +25,7 @@ from extractor.graph.statements import Facts, facts_of, gathered
 from extractor.graph.stores import Change
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.stores.snapshot import write_snapshot
+from extractor.graph.targets import Targets
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
@@ -45,11 +46,19 @@ TVS = CategoryChoice("electronics.tvs", ("Electronics", "TVs"), 0.75)
 SCHEMAS = SchemaSet.of(
     {
         "base": [
-            Attribute(name, name, "", relation=relation, functional=name == "brand")
+            Attribute(
+                name,
+                name,
+                "",
+                relation=relation,
+                functional=name == "brand",
+                normalizer="brand" if name == "brand" else None,
+            )
             for name, relation in RELATIONS.items()
         ]
     }
 )
+TARGETS = Targets(SCHEMAS)
 MADE_BY = MadeBy(prompt="attributes@v1", schema="electronics.tvs", model="embedded")
 
 
@@ -151,7 +160,7 @@ def graph(tmp_path: Path) -> Iterator[DuckDBStore]:
 
 
 def test_what_an_outcome_says() -> None:
-    facts = facts_of(SONY, "r1", RELATIONS)
+    facts = facts_of(SONY, "r1", TARGETS)
     assert facts is not None
     text, feed = (MADE_BY.prompt, MADE_BY.schema, MADE_BY.model), ("", "", "")
     route = Provenance("r1", "x", "taxonomy", None, "", "", "", "")
@@ -223,34 +232,34 @@ def test_slug(name: str, expected: str) -> None:
 
 
 def test_a_brand_without_a_letter_keeps_its_signs() -> None:
-    facts = facts_of(outcome("x", "???", said("brand", "???", "???")), "r", RELATIONS)
+    facts = facts_of(outcome("x", "???", said("brand", "???", "???")), "r", TARGETS)
     assert facts is not None
     assert "brand:???" in facts.nodes
 
 
 @pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.DUPLICATE_ID])
 def test_what_is_no_product_says_nothing(reason: Reason) -> None:
-    assert facts_of(replace(SONY, rejections=(Rejection("x", None, reason, ""),)), "r", RELATIONS) is None
+    assert facts_of(replace(SONY, rejections=(Rejection("x", None, reason, ""),)), "r", TARGETS) is None
 
 
 def test_a_failed_product_is_there_without_statements() -> None:
     failed = outcome(
         "x", "T", category=UNKNOWN_CATEGORY, rejections=(Rejection("x", None, Reason.ENGINE, ""),)
     )
-    facts = facts_of(failed, "r", RELATIONS)
+    facts = facts_of(failed, "r", TARGETS)
     assert facts is not None
     assert (list(facts.nodes), facts.statements) == (["product:x"], {})
 
 
 def test_a_taxonomy_whose_ids_are_no_paths_has_no_known_ancestors() -> None:
-    facts = facts_of(outcome("x", "T", category=CategoryChoice("4711", ("A", "B", "C"), 1.0)), "r", RELATIONS)
+    facts = facts_of(outcome("x", "T", category=CategoryChoice("4711", ("A", "B", "C"), 1.0)), "r", TARGETS)
     assert facts is not None
     assert list(facts.nodes.values())[1:] == [Node("category:4711", "Category", "C")]
 
 
 def test_a_bundle_is_also_in_the_categories_of_its_other_parts() -> None:
     speakers = CategoryChoice("electronics.speakers", ("Electronics", "Speakers"), 0.6)
-    facts = facts_of(outcome("x", "TV + speaker", also=(speakers,)), "r1", RELATIONS)
+    facts = facts_of(outcome("x", "TV + speaker", also=(speakers,)), "r1", TARGETS)
     assert facts is not None
     assert [(s.subject, s.predicate, s.object, s.confidence) for s in facts.statements.values()] == [
         ("product:x", "in_category", "category:electronics.tvs", 0.75),
@@ -263,7 +272,7 @@ def test_a_bundle_is_also_in_the_categories_of_its_other_parts() -> None:
 
 
 def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
-    facts = facts_of(outcome("x", "T", feed={"facts": {"care": "wash " * 100}}), "r", RELATIONS)
+    facts = facts_of(outcome("x", "T", feed={"facts": {"care": "wash " * 100}}), "r", TARGETS)
     assert facts is not None
     (value,) = [node for node in facts.nodes.values() if node.kind == "Value"]
     assert (len(value.id), value.label) == (len("value:care:") + 32, ("wash " * 100).strip())
@@ -272,7 +281,7 @@ def test_a_long_literal_is_named_by_its_hash_and_keeps_its_text() -> None:
 def test_no_key_grows_with_what_a_feed_says() -> None:
     long = "long word " * 1000
     facts = facts_of(
-        outcome("x", "T", feed={"brand": long, "facts": {"merchant": long, long: long}}), "r", RELATIONS
+        outcome("x", "T", feed={"brand": long, "facts": {"merchant": long, long: long}}), "r", TARGETS
     )
     assert facts is not None
     keys = [*facts.nodes, *(statement.predicate for statement in facts.statements.values())]
@@ -659,7 +668,7 @@ def test_parquet_has_what_the_graph_has(tmp_path: Path, graph: DuckDBStore) -> N
     tables = {file.stem: pq.read_table(file).to_pylist() for file in out.iterdir()}
     counts = {"nodes": 13, "edges": 12, "members": 0, "statements": 14}
     assert {name: len(rows) for name, rows in tables.items()} == counts
-    facts = facts_of(SONY, "r1", RELATIONS)
+    facts = facts_of(SONY, "r1", TARGETS)
     assert facts is not None
     assert {row["id"] for row in tables["statements"]} == {
         *facts.statements,

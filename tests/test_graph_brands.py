@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_brands import APPLE, HP, PHILIPS, SONICARE, SONY, write
 from test_cli import command
-from test_graph import RELATIONS, in_memory, outcome, said, snapshot, write_run
+from test_graph import TARGETS, in_memory, outcome, said, snapshot, write_run
 from test_graph_cli import graph as graph_cli
 
 from extractor.brands.link import Linker
@@ -56,7 +56,7 @@ def brand_of(facts: ProductFacts | None) -> tuple[str, str]:
 
 
 def test_a_mention_is_linked_with_its_evidence(linker: Linker) -> None:
-    facts = facts_of(of("Philips Sonicare 4100", "Philips Sonicare"), "r1", RELATIONS, linker)
+    facts = facts_of(of("Philips Sonicare 4100", "Philips Sonicare"), "r1", TARGETS, linker)
     assert stated(facts) == [
         ("product:x", "has_brand", "brand:sonicare", "title", "Philips Sonicare"),
         (
@@ -91,13 +91,13 @@ def test_a_mention_is_linked_with_its_evidence(linker: Linker) -> None:
     ],
 )
 def test_a_brand_is_known_or_a_new_node(linker: Linker, found: Outcome, expected: tuple[str, str]) -> None:
-    assert brand_of(facts_of(found, "r1", RELATIONS, linker)) == expected
+    assert brand_of(facts_of(found, "r1", TARGETS, linker)) == expected
 
 
 def test_a_new_brand_takes_no_node_of_the_registry(tmp_path: Path) -> None:
     """Somebody's id may be what another brand is called."""
     linker = Linker(load_registry(write(tmp_path / "b.jsonl", {"id": "sonos", "name": "Sony"})))
-    assert brand_of(facts_of(of("Sonos One", "Sonos"), "r1", RELATIONS, linker)) == (
+    assert brand_of(facts_of(of("Sonos One", "Sonos"), "r1", TARGETS, linker)) == (
         "brand:sonos@electronics",
         "new brand",
     )
@@ -160,7 +160,7 @@ def test_a_link_is_taken_back_by_merging_without_the_registry(tmp_path: Path, li
 def test_the_feeds_brand_is_held_against_the_text(
     title: str, brand: str | None, feed: str | None, check: tuple[str, str, str] | None
 ) -> None:
-    found = stated(facts_of(of(title, brand, feed), "r1", RELATIONS))
+    found = stated(facts_of(of(title, brand, feed), "r1", TARGETS))
     checks = [
         (target.removeprefix("value:brand_check:"), source, quote)
         for _, predicate, target, source, quote in found
@@ -179,7 +179,7 @@ def test_the_feeds_brand_is_held_against_the_text(
     ],
 )
 def test_a_registry_knows_what_agrees(linker: Linker, title: str, brand: str, feed: str, check: str) -> None:
-    found = stated(facts_of(of(title, brand, feed), "r1", RELATIONS, linker))
+    found = stated(facts_of(of(title, brand, feed), "r1", TARGETS, linker))
     assert [target for _, predicate, target, *_ in found if predicate == "brand_check"] == [
         f"value:brand_check:{check}"
     ]
@@ -210,7 +210,7 @@ def test_spellings_of_a_brand_become_one_line(tmp_path: Path) -> None:
     )
     assert rows == [
         {"id": "bosch", "name": "BOSCH", "aliases": ["Bosch GmbH"]},
-        {"id": "robert-bosch-gmbh", "name": "Robert Bosch GmbH", "aliases": []},
+        {"id": "robert-bosch", "name": "Robert Bosch", "aliases": ["Robert Bosch GmbH"]},
         {"id": "sonos", "name": "Sonos", "aliases": []},
     ]
 

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from test_graph import RELATIONS, outcome, pair, said, snapshot, word
+from test_graph import TARGETS, outcome, pair, said, snapshot, word
 
 from extractor.graph.check import problems
 from extractor.graph.statements import ProductFacts, facts_of, gathered
@@ -42,7 +42,7 @@ def batch(run: str, number: int) -> list[ProductFacts]:
         brand = "Sony" if (index + len(run)) % 3 else "LG"
         title = f"{brand} TV {index} inch"
         read = [said("brand", brand, title), said("screen_size", f"{index} inch", title)]
-        facts = facts_of(outcome(str(index), title, *read, feed={"brand": "LG"}), run, RELATIONS)
+        facts = facts_of(outcome(str(index), title, *read, feed={"brand": "LG"}), run, TARGETS)
         assert facts is not None
         found.append(facts)
     return found

@@ -129,7 +129,7 @@ def test_what_is_taken_back_of_a_brand_is_so_for_all_listings_that_say_it() -> N
     with DuckDBStore(Path(":memory:")) as store:
         store.add_run("r1", {}, shipped_schemas())
         store.merge("r1", [listing("r1", "x")])
-        word = take_back(store, ("brand:omen", "sub_brand_of", "brand:hp"), {}, Speaker("ann"))
+        word = take_back(store, ("brand:omen", "sub_brand_of", "brand:hp"), Speaker("ann"))
         assert ranks() == [("person", "deprecated"), ("title", "deprecated")]
         store.add_run("r2", {}, shipped_schemas())
         store.merge("r2", [listing("r2", "y")])

@@ -29,6 +29,7 @@ import duckdb
 from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.stores.tables import listing_table, shared_facts, statement_table
+from extractor.graph.targets import Targets
 from extractor.records import AttributeValue, CategoryChoice, MadeBy, Outcome, Span
 from extractor.schema_set import shipped_schemas
 
@@ -72,15 +73,15 @@ def compare(sizes: Sequence[int]) -> None:
 
 def measure(size: int, folder: Path) -> dict[str, Any]:
     """Seconds and peak memory of one size."""
-    relations = shipped_schemas().relations
+    targets = Targets(shipped_schemas())
     graph = folder / "graph.duckdb"
-    bulk_s, bulk_cpu_s, listings = load(graph, "bulk", listings_of(size, relations, "bulk"))
-    arrow_cpu_s = to_arrow(listings_of(size, relations, "bulk"))
+    bulk_s, bulk_cpu_s, listings = load(graph, "bulk", listings_of(size, targets, "bulk"))
+    arrow_cpu_s = to_arrow(listings_of(size, targets, "bulk"))
     bulk_peak_mb, known = peak_mb(), listings - DELTA_LISTINGS // 2
     with DuckDBStore(graph, read_only=True) as store:
         statements = store.stats()["statements"]
-    delta_s, delta_cpu_s, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, relations, "delta"))
-    again_s, _, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, relations, "delta"))
+    delta_s, delta_cpu_s, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, targets, "delta"))
+    again_s, _, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, targets, "delta"))
     peak = peak_mb()
     csv_s, csv_cpu_s = bare(folder, "csv")
     parquet_s, parquet_cpu_s = bare(folder, "parquet")
@@ -159,19 +160,19 @@ def batches(facts: Iterator[ProductFacts]) -> Iterator[list[ProductFacts]]:
         yield batch
 
 
-def listings_of(statements: int, relations: dict[str, str], run_id: str) -> Iterator[ProductFacts]:
+def listings_of(statements: int, targets: Targets, run_id: str) -> Iterator[ProductFacts]:
     """Listings until they have so many statements."""
     left = statements
-    for facts in listings_from(0, statements, relations, run_id):
+    for facts in listings_from(0, statements, targets, run_id):
         if left <= 0:
             return
         left -= len(facts.statements)
         yield facts
 
 
-def listings_from(first: int, count: int, relations: dict[str, str], run_id: str) -> Iterator[ProductFacts]:
+def listings_from(first: int, count: int, targets: Targets, run_id: str) -> Iterator[ProductFacts]:
     for number in islice(range(first, first + count), count):
-        facts = facts_of(outcome(number, random.Random(f"{SEED} {run_id} {number}")), run_id, relations)
+        facts = facts_of(outcome(number, random.Random(f"{SEED} {run_id} {number}")), run_id, targets)
         assert facts is not None
         yield facts
 

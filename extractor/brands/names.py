@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from extractor.normalize import fold
+from extractor.normalize.blanks import says_nothing
 
 
 class Keys(NamedTuple):
@@ -37,12 +38,12 @@ def keys(name: str) -> Keys:
 def is_no_brand(name: str) -> bool:
     """Whether a shop says by this that it states no brand: "N/A", "Generic", "-"."""
     exact = keys(name).exact
-    return not exact or exact in _NO_BRAND
+    return exact in _NO_BRAND or says_nothing(exact)
 
 
 _NO_BRAND = frozenset(
-    "does not apply|generic|n a|na|nil|no brand|no name|nobrand|none|not applicable|not specified|null|oem|other|others"
-    "|unbranded|unknown|tidak ada merek|ohne marke|sans marque|sin marca".split("|")
+    "generic|no brand|no name|nobrand|oem|other|others|unbranded|tidak ada merek|ohne marke|sans marque"
+    "|sin marca".split("|")
 )
 # Letters that Unicode does not take apart into a base letter and its accent.
 _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "ı": "i"})

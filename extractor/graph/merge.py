@@ -20,6 +20,7 @@ from extractor.brands.link import Linker
 from extractor.errors import SinkError
 from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores import Change, Store
+from extractor.graph.targets import Targets
 from extractor.journal import OUTCOMES, read_manifest, read_outcomes
 from extractor.records import Outcome
 from extractor.schema_set import SchemaSet, read_schemas
@@ -101,7 +102,7 @@ def _merge(
     batch_statements: int,
 ) -> Merged:
     run_id = str(manifest["run_id"])
-    read = partial(facts_of, relations=schemas.relations, linker=linker)
+    read = partial(facts_of, targets=Targets(schemas), linker=linker)
     store.add_run(run_id, manifest, schemas)
     outcomes, change = 0, Change()
     # By product: were one to have two lines, the later would count, here as in the store.

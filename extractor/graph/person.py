@@ -17,8 +17,10 @@ from extractor.graph.find import find_category, find_node, find_statement
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.nodes import KINDS, Node, Said
 from extractor.graph.rank import ASSERT, PERSON, RETRACT
-from extractor.graph.statements import gathered, target_of
+from extractor.graph.schemas import GraphSchemas
+from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.graph.targets import Targets
 from extractor.records import Provenance, clean_text
 
 # Relations whose object people name as they name a category.
@@ -52,7 +54,6 @@ def state_fact(
     subject: str,
     predicate: str,
     target: str,
-    relations: Mapping[str, str],
     speaker: Speaker,
 ) -> Word:
     """State that something is so.
@@ -61,8 +62,7 @@ def state_fact(
         graph: Open for writing.
         subject: Node id, or a bare product id.
         predicate: A relation type of the graph or of the schemas, SAME or DIFFERENT.
-        target: Node id, made when its prefix is that of a kind; or a value as text, such as "65 inch".
-        relations: Attribute id -> relation type, see `GraphSchemas`.
+        target: Node id, made when its prefix is that of a kind; or a value in words, such as "65 inches".
         speaker: Whose word it is.
 
     Raises:
@@ -73,23 +73,21 @@ def state_fact(
         raise ConfigError(
             f"{head.id}: a SPU is made of listings; say it of one that `extractor graph show` lists"
         )
-    _check_predicate(graph, predicate, relations)
+    schemas = graph.schemas()
+    _check_predicate(graph, predicate, schemas.relations)
     if predicate in (SAME, DIFFERENT):
         return _say_of_pair(graph, head, predicate, _node(graph, target), speaker)
-    tail = _target(graph, predicate, target, relations)
+    tail = _target(graph, head, predicate, target, schemas)
     _check_kind(graph, predicate, tail)
     return _say(graph, ASSERT, head, predicate, tail, speaker)
 
 
-def take_back(
-    graph: DuckDBStore, named: tuple[str, ...], relations: Mapping[str, str], speaker: Speaker
-) -> Word:
+def take_back(graph: DuckDBStore, named: tuple[str, ...], speaker: Speaker) -> Word:
     """State that something is not so, whoever says it, now or later.
 
     Args:
         graph: Open for writing.
         named: Id of a statement; or its subject, predicate and object as in `state_fact`.
-        relations: As in `state_fact`.
         speaker: Whose word it is.
 
     Raises:
@@ -103,18 +101,16 @@ def take_back(
             )
         triple: tuple[str, str, str] = (found["subject"], found["predicate"], found["object"])
     elif len(named) == 3:
-        triple = _stated(graph, *named, relations)
+        triple = _stated(graph, *named)
     else:
         raise ConfigError("retract: give the id of a statement, or its subject, predicate and object")
     return _say(graph, RETRACT, _node(graph, triple[0]), triple[1], _node(graph, triple[2]), speaker)
 
 
-def _stated(
-    graph: DuckDBStore, subject: str, predicate: str, target: str, relations: Mapping[str, str]
-) -> tuple[str, str, str]:
+def _stated(graph: DuckDBStore, subject: str, predicate: str, target: str) -> tuple[str, str, str]:
     """The ids of a triple that somebody stated."""
-    head = _node(graph, subject).id
-    tails = [_target(graph, predicate, target, relations).id, f"product:{target}"]
+    node = _node(graph, subject)
+    head, tails = node.id, [_target(graph, node, predicate, target, graph.schemas()).id, f"product:{target}"]
     for one, other in [(head, tail) for tail in tails] + [(tail, head) for tail in tails]:
         found = graph.rows(
             "SELECT subject, predicate, object FROM statements WHERE subject = ? AND predicate = ? AND object = ?",
@@ -181,7 +177,7 @@ def _check_kind(graph: DuckDBStore, predicate: str, target: Node) -> None:
         )
 
 
-def _target(graph: DuckDBStore, predicate: str, text: str, relations: Mapping[str, str]) -> Node:
+def _target(graph: DuckDBStore, head: Node, predicate: str, text: str, schemas: GraphSchemas) -> Node:
     """A node that is there, one with a new id, a category by its name, or the node of a value."""
     for row in graph.rows("SELECT id, kind, label FROM nodes WHERE id = ?", [text]):
         return Node(**row)
@@ -195,10 +191,17 @@ def _target(graph: DuckDBStore, predicate: str, text: str, relations: Mapping[st
     if predicate in _TO_CATEGORIES:
         category = find_category(graph, text)
         return Node(category.id, KINDS["category"], category.label)
-    attributes = [attribute for attribute, relation in relations.items() if relation == predicate]
-    plain = predicate.removeprefix("has_")
-    name = plain if plain in attributes or not attributes else min(attributes)
-    return target_of(name, text, {**relations, name: predicate})[1]
+    targets = Targets(schemas).by_relation(predicate, " ".join(text.split()), _category(graph, head))
+    if len(targets) != 1:
+        raise ConfigError(f"{predicate} {text}: says that there is no value; give a node id or one value")
+    return targets[0].node
+
+
+def _category(graph: DuckDBStore, head: Node) -> str:
+    """Id of the category of a listing; empty where it has none."""
+    standing = "subject = ? AND predicate = 'in_category' AND rank <> 'deprecated'"
+    found = graph.rows(f"SELECT min(object) AS id FROM statements WHERE {standing}", [head.id])
+    return str(next(found)["id"] or "").removeprefix("category:")
 
 
 def _node(graph: DuckDBStore, name: str) -> Node:

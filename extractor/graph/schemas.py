@@ -30,12 +30,17 @@ class GraphSchemas:
         self._attributes: dict[str, tuple[Attribute, ...]] = {}
 
     @cached_property
+    def definitions(self) -> dict[str, Attribute]:
+        """Attribute id -> definition."""
+        found: dict[str, Attribute] = {}
+        for schemas in reversed(self._sets):
+            found |= schemas.definitions
+        return found
+
+    @property
     def relations(self) -> dict[str, str]:
         """Attribute id -> relation type."""
-        found: dict[str, str] = {}
-        for schemas in reversed(self._sets):
-            found |= schemas.relations
-        return found
+        return {name: attribute.relation for name, attribute in self.definitions.items()}
 
     @cached_property
     def functional(self) -> set[str]:

@@ -1,6 +1,6 @@
 """An Outcome becomes nodes and statements.
 
-In: an Outcome, the id of its run, the relation type of each attribute. Out: ProductFacts. Knows no store and
+In: an Outcome, the id of its run, where its values lead. Out: ProductFacts. Knows no store and
 no files; the same Outcome gives the same facts, whatever else is in the graph.
 """
 
@@ -9,25 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from extractor.brands.link import Linker
 from extractor.graph.brands import HAS_BRAND, brand_statements
-from extractor.graph.feed_numbers import canonical, currency_of
-from extractor.graph.nodes import KINDS, Node, Said, keyed, slug, value_node
+from extractor.graph.feed_numbers import currency_of
+from extractor.graph.nodes import KINDS, Node, Said, slug
+from extractor.graph.targets import Targets, stated
 from extractor.records import AttributeValue, Outcome, Provenance, Reason, Source, Span, Statement
 
-# Relation types that lead to an entity, with the prefix of its node ids; all others lead to a value.
-_ENTITIES = {
-    HAS_BRAND: "brand",
-    "is_a": "product_type",
-    "suits": "audience",
-    "used_for": "occasion",
-    "sold_by": "merchant",
-}
-# Relation types of feed facts that are no attribute of a schema.
-_FEED_RELATIONS = {"merchant": "sold_by", "seller": "sold_by"}
 # Rejections after which an Outcome says nothing of a product: it is none, or its id is taken.
 _NO_PRODUCT = {Reason.UNREADABLE, Reason.DUPLICATE_ID}
 
@@ -58,20 +49,20 @@ class ProductFacts:
 
 
 def facts_of(
-    outcome: Outcome, run_id: str, relations: Mapping[str, str], linker: Linker | None = None
+    outcome: Outcome, run_id: str, targets: Targets, linker: Linker | None = None
 ) -> ProductFacts | None:
     """What an Outcome says; None when it is of no product.
 
     Args:
         outcome: From the journal.
         run_id: Id of the run that it belongs to.
-        relations: Attribute id -> relation type; an attribute that is missing here has `has_<attribute>`.
+        targets: Where its values lead, by the schemas of the run.
         linker: Knows which brand a name means; None: a brand is what it is called.
     """
     if any(r.attribute is None and r.reason in _NO_PRODUCT for r in outcome.rejections):
         return None
     product = Node(f"product:{outcome.product_id}", "Product", outcome.title)
-    facts = gathered(_said(outcome, product, run_id, relations, linker))
+    facts = gathered(_said(outcome, product, run_id, targets, linker))
     return ProductFacts(
         outcome.product_id,
         outcome.title,
@@ -81,7 +72,7 @@ def facts_of(
         _of_categories(
             run_id,
             tuple((c.id, c.path) for c in (outcome.category, *outcome.also)),
-            frozenset(name for name in _attributes(outcome) if name in relations),
+            frozenset(_attributes(outcome, targets)),
         ),
     )
 
@@ -101,11 +92,11 @@ def gathered(said: Iterable[Said]) -> Facts:
 
 
 def _said(
-    outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], linker: Linker | None
+    outcome: Outcome, product: Node, run_id: str, targets: Targets, linker: Linker | None
 ) -> Iterator[Said]:
     yield from _categories(outcome, product, run_id)
     brands = []
-    for said in _stated(outcome, product, run_id, relations):
+    for said in _stated(outcome, product, run_id, targets):
         if said.predicate == HAS_BRAND:
             brands.append(said)
         else:
@@ -113,27 +104,28 @@ def _said(
     yield from brand_statements(brands, outcome, linker)
 
 
-def _stated(outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str]) -> Iterator[Said]:
+def _stated(outcome: Outcome, product: Node, run_id: str, targets: Targets) -> Iterator[Said]:
     """The values of the text, then those of the feed."""
+    schema = _schema(outcome)
     for value in outcome.values:
-        if value.canonical.strip():
-            yield _value(outcome, product, run_id, relations, value)
+        if target := targets.read(value.attribute, stated(value.canonical, value.unit), schema):
+            yield Said(product, *target, value.confidence, _read_from(outcome, run_id, value))
     currency = currency_of(outcome.feed.get("facts") or {})
     for name, texts in _feed_facts(outcome.feed):
         for text in texts:
-            predicate, target = target_of(name, text, relations, currency)
-            quote = "" if target.label == text else text
-            origin = _origin(run_id, outcome.product_id, "feed", quote)
-            yield Said(product, predicate, target, 1.0, origin)
+            for predicate, node in targets.written(name, text, schema, currency):
+                origin = _origin(run_id, outcome.product_id, "feed", "" if node.label == text else text)
+                yield Said(product, predicate, node, 1.0, origin)
 
 
-def _value(
-    outcome: Outcome, product: Node, run_id: str, relations: Mapping[str, str], value: AttributeValue
-) -> Said:
-    text = f"{value.canonical} {value.unit}" if value.unit else value.canonical
-    predicate, target = target_of(value.attribute, text, relations)
+def _schema(outcome: Outcome) -> str:
+    """Id of the schema that its values were read by; that of its category where nothing was read."""
+    return outcome.made_by.schema or outcome.category.id
+
+
+def _read_from(outcome: Outcome, run_id: str, value: AttributeValue) -> Provenance:
     made_by = outcome.made_by
-    provenance = Provenance(
+    return Provenance(
         run_id,
         outcome.product_id,
         value.source,
@@ -143,7 +135,6 @@ def _value(
         made_by.schema,
         made_by.model,
     )
-    return Said(product, predicate, target, value.confidence, provenance)
 
 
 def _categories(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
@@ -156,10 +147,11 @@ def _categories(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
             yield Said(product, predicate, branch[-1], category.confidence, origin)
 
 
-def _attributes(outcome: Outcome) -> Iterator[str]:
-    """Names of what it states, as schemas may name them."""
-    yield from (value.attribute for value in outcome.values)
-    yield from (slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts)
+def _attributes(outcome: Outcome, targets: Targets) -> Iterator[str]:
+    """Ids of those of the schemas that it states, or that its feed has a place for: "Material: N/A"."""
+    stated = (value.attribute for value in outcome.values)
+    named = (slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts)
+    return (name for name in chain(stated, named) if name in targets)
 
 
 @lru_cache(maxsize=16_384)
@@ -214,18 +206,6 @@ def _feed_facts(feed: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
 def _texts(value: Any) -> list[str]:
     values: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
     return [text for v in values if v is not None and (text := " ".join(str(v).split()))]
-
-
-def target_of(
-    attribute: str, text: str, relations: Mapping[str, str], currency: str = ""
-) -> tuple[str, Node]:
-    """Relation type and node for one value of an attribute, so that feed, text and people meet in one node."""
-    name = attribute if attribute in relations else keyed(slug(attribute, "_")) or "unnamed"
-    predicate = relations.get(name) or _FEED_RELATIONS.get(name) or f"has_{name}"
-    prefix = _ENTITIES.get(predicate)
-    if prefix:
-        return predicate, Node(f"{prefix}:{keyed(slug(text, '-') or text)}", KINDS[prefix], text)
-    return predicate, value_node(name, canonical(name, text, currency))
 
 
 def _origin(run_id: str, product_id: str, source: Source, quote: str = "") -> Provenance:

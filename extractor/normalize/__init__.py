@@ -26,7 +26,7 @@ from extractor.normalize.words import brand, text, yes_no
 from extractor.records import AttributeValue, Rejection
 from extractor.units import Units, load_units
 
-__all__ = ["NORMALIZERS", "Units", "fold", "load_units", "normalize_value"]
+__all__ = ["NORMALIZERS", "Units", "fold", "load_units", "normal", "normalize_value"]
 
 NORMALIZERS: Mapping[str, Normalizer] = {
     "text": text,
@@ -61,13 +61,19 @@ def normalize_value(
         The value, and a Rejection when its unit is unknown or its check digit is wrong: the value is then kept as text,
         without a unit.
     """
-    normal = _normal(value.surface, attribute, units)
-    # What is nothing but punctuation stays as it is: a value is never empty.
-    normalized = replace(value, canonical=normal.canonical or value.surface, unit=normal.unit)
-    if normal.problem is None:
+    found = normal(value.surface, attribute, units)
+    normalized = replace(value, canonical=found.canonical, unit=found.unit)
+    if found.problem is None:
         return normalized, None
-    reason, detail = normal.problem
+    reason, detail = found.problem
     return normalized, Rejection(product_id, attribute.id, reason, detail)
+
+
+def normal(surface: str, attribute: Attribute, units: Units) -> Normal:
+    """What `normalize_value` makes of words, wherever they stand."""
+    found = _normal(surface, attribute, units)
+    # What is nothing but punctuation stays as it is: a value is never empty.
+    return found if found.canonical else found._replace(canonical=surface)
 
 
 def _normal(surface: str, attribute: Attribute, units: Units) -> Normal:

@@ -43,8 +43,7 @@ def assert_(
     from extractor.graph.person import Speaker, state_fact
 
     with changing(graph) as store:
-        relations = store.schemas().relations
-        word = state_fact(store, subject, predicate, target, relations, Speaker(by, because))
+        word = state_fact(store, subject, predicate, target, Speaker(by, because))
     _tell("stated", word, as_json)
 
 
@@ -65,8 +64,7 @@ def retract(
     from extractor.graph.person import Speaker, take_back
 
     with changing(graph) as store:
-        relations = store.schemas().relations
-        word = take_back(store, tuple(statement), relations, Speaker(by, because))
+        word = take_back(store, tuple(statement), Speaker(by, because))
     _tell("taken back", word, as_json)
 
 

@@ -22,9 +22,7 @@ from extractor.graph.find import find_category
 from extractor.graph.rank import COUNTS
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.normalize import NORMALIZERS, load_units
 from extractor.page import LIKELY
-from extractor.schema import default_folder
 
 # Normalizers whose attributes have a vocabulary in x-synonyms and x-examples; brands have a registry for that, and
 # quantities, sizes and models are open.
@@ -113,7 +111,7 @@ class Coverage:
 # lost against another value is there: who was superseded or taken back is in nobody's way.
 _STATED = f"""
 SELECT coalesce(c.category, '') AS category, thing, predicate, object, n.label AS label,
-    max(confidence) FILTER (rank <> 'deprecated') AS confidence, bool_and(source = 'feed') AS as_written
+    max(confidence) FILTER (rank <> 'deprecated') AS confidence
 FROM statements AS s JOIN ({THING_OF}) AS t ON t.product = s.subject JOIN nodes AS n ON n.id = s.object
 LEFT JOIN ({CATEGORY_OF_THING}) AS c USING (thing)
 WHERE NOT list_contains($1, predicate) AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
@@ -203,9 +201,7 @@ class _Category:
         row.unsure += bool(standing) and max(each["confidence"] for each in standing.values()) < LIKELY
         row.conflicting += attribute.functional and len(said) > 1
         if known := _vocabulary(attribute):
-            row.new_values.update(
-                label for label, each in standing.items() if _is_new(each, attribute, known)
-            )
+            row.new_values.update(label for label in standing if not _says_known(label, known))
 
 
 def _vocabulary(attribute: Attribute) -> frozenset[str]:
@@ -214,16 +210,6 @@ def _vocabulary(attribute: Attribute) -> frozenset[str]:
     if not names and attribute.synonyms and attribute.normalizer in _WORDED:
         names = (*attribute.synonyms, *attribute.examples)
     return frozenset(word.casefold() for word in names)
-
-
-def _is_new(stated: Mapping[str, Any], attribute: Attribute, known: frozenset[str]) -> bool:
-    """Whether a value is in no vocabulary; a feed's is as its shop writes it, and may be in other words."""
-    label = stated["label"]
-    if stated["as_written"] and not _says_known(label, known):
-        label = NORMALIZERS[attribute.normalizer or "text"](
-            label, attribute, load_units(default_folder())
-        ).canonical
-    return not _says_known(label, known)
 
 
 def _says_known(text: str, known: frozenset[str]) -> bool:
