@@ -106,6 +106,12 @@ def test_query(file: Path) -> None:
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+def test_an_endless_query_ends_and_says_nothing_half(file: Path) -> None:
+    endless = "SELECT repeat('x', 1000) FROM range(1000000000000)"
+    code, out, err = graph("query", endless, "--graph", file, "--json", "--timeout", "0.2")
+    assert (code, out, err) == (2, "", "query: not done after 0.2 s; ask for less or give more time\n")
+
+
 def test_check_and_undo(file: Path) -> None:
     import duckdb
 

@@ -124,5 +124,5 @@ def _check_runs(graph: DuckDBStore, run_ids: Sequence[str]) -> None:
     for run_id in run_ids:
         if run_id not in known:
             raise ConfigError(
-                f"{run_id}: no such run; `extractor graph query 'SELECT id FROM runs' --graph G` lists them"
+                f"{run_id}: no such run; `extractor graph query 'SELECT id FROM runs' --graph {graph.path}` lists them"
             )

@@ -97,7 +97,7 @@ def take_back(graph: DuckDBStore, named: tuple[str, ...], speaker: Speaker) -> W
         found = find_statement(graph, named[0])
         if found is None:
             raise ConfigError(
-                f"{named[0]}: no such statement; `extractor graph show ID --json` has their ids"
+                f"{named[0]}: no such statement; `extractor graph show ID --json --graph {graph.path}` has their ids"
             )
         triple: tuple[str, str, str] = (found["subject"], found["predicate"], found["object"])
     elif len(named) == 3:
@@ -119,7 +119,8 @@ def _stated(graph: DuckDBStore, subject: str, predicate: str, target: str) -> tu
         for row in found:
             return row["subject"], row["predicate"], row["object"]
     raise ConfigError(
-        f"{subject} {predicate} {target}: nobody states that; `extractor graph show {subject}` lists what is stated"
+        f"{subject} {predicate} {target}: nobody states that;"
+        f" `extractor graph show {subject} --graph {graph.path}` lists what is stated"
     )
 
 

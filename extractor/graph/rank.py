@@ -8,9 +8,10 @@ in any order. Knows no store.
    before the others'. What a person took back stays deprecated, whoever says it again.
 2. A run that reads a listing's text replaces what earlier runs read from it. A later feed replaces what an earlier one
    said with the same relation, where it does not say so again. Later is by the run's own date, not by its merge.
-3. Where a relation is functional (x-functional of the schemas, and the category), one object is true: a person's, the
-   last of several; else the feed's before the text's; then the one that more listings of the product (SPU) state; then
-   the surest; then that of the latest run; then the first by its id. All that is said of another object is deprecated.
+3. Where a relation is functional (x-functional of the schemas; the category, prices and metrics), one object is true: a
+   person's, the last of several; else the feed's before the text's; then the one that more listings of the product
+   (SPU) state; then the surest; then that of the latest run; then the first by its id. All that is said of another
+   object is deprecated.
 
 What a person states and nobody took back is preferred; all else is normal.
 """
@@ -21,6 +22,8 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
+from extractor.graph.feed_numbers import FIGURES
+
 Rank = Literal["preferred", "normal", "deprecated"]
 
 # What a person does to a statement: Provenance.prompt of the person's own.
@@ -30,8 +33,8 @@ PERSON = "person"
 # Stands in the reason of what lost to another object, and of nothing else: its listing does say so.
 COUNTS = " counts: "
 
-# Functional without a schema that says so.
-_ALWAYS_FUNCTIONAL = {"in_category"}
+# Functional without a schema that says so: a listing has one category, one price and one rating.
+ALWAYS_FUNCTIONAL = frozenset({"in_category", *(f"has_{name}" for name in FIGURES)})
 # Provenance.source -> how much it counts; all others are the text.
 _AUTHORITY = {PERSON: 2, "feed": 1}
 _NAMES = ("the text", "the feed", "a person")
@@ -129,7 +132,7 @@ def _restated(claims: Iterable[Claim]) -> dict[str, str]:
 
 def _outdone(claims: Sequence[Claim], functional: Collection[str]) -> dict[str, str]:
     """What is said against the one object that counts."""
-    single = [c for c in claims if c.predicate in functional or c.predicate in _ALWAYS_FUNCTIONAL]
+    single = [c for c in claims if c.predicate in functional or c.predicate in ALWAYS_FUNCTIONAL]
     listings = {
         key: len({claim.product for claim in same})
         for key, same in _grouped((c, (c.predicate, c.object)) for c in single).items()

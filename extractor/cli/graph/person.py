@@ -6,6 +6,7 @@ In: command lines. Out: what was said, and how to take it back; errors leave as 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,7 @@ def assert_(
 
     with changing(graph) as store:
         word = state_fact(store, subject, predicate, target, Speaker(by, because))
-    _tell("stated", word, as_json)
+    _tell("stated", word, graph, as_json)
 
 
 @app.command()
@@ -65,11 +66,11 @@ def retract(
 
     with changing(graph) as store:
         word = take_back(store, tuple(statement), Speaker(by, because))
-    _tell("taken back", word, as_json)
+    _tell("taken back", word, graph, as_json)
 
 
-def _tell(done: str, word: Word, as_json: bool) -> None:
+def _tell(done: str, word: Word, graph: Path, as_json: bool) -> None:
     if as_json:
         return say_json(asdict(word))
     say(f"{done}: {word.subject} {word.predicate} {word.object}")
-    say(f"`extractor graph undo {word.run_id}` makes it unsaid")
+    say(f"`extractor graph undo {word.run_id} --graph {graph}` makes it unsaid")

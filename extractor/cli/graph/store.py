@@ -5,9 +5,13 @@ In: command lines. Out: results on stdout, notes on stderr; errors leave as Extr
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -27,6 +31,9 @@ from extractor.cli.graph.shared import (
 
 # Rows of a query that people are shown.
 _SHOWN = 1000
+# Characters of --json, which wait on the disk until the last row is known: bounds what an endless query may take.
+_MOST = 500_000_000
+_PART = 2**20
 
 
 @app.command()
@@ -152,11 +159,39 @@ def query(
     with reading(graph, closed=True) as store:
         columns, rows = store.query(sql, timeout)
         if as_json:
-            return say_json({"columns": columns, "rows": [[jsonable(v) for v in row] for row in rows]})
+            return _say_rows(columns, rows)
         shown = list(islice(rows, _SHOWN))
         say_table(columns, [["" if v is None else str(v) for v in row] for row in shown])
         if len(shown) == _SHOWN and next(rows, None) is not None:
             note(f"only the first {_SHOWN:,} rows are shown; --json prints all")
+
+
+def _say_rows(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    """One JSON object; none of it when an error shows at a late row, and few rows in memory at a time."""
+    from extractor.journal.files import sink_errors
+
+    with ExitStack() as stack:
+        with sink_errors(Path(gettempdir())):
+            spool = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
+            _spool_rows(columns, rows, spool)
+        while part := spool.read(_PART):
+            typer.echo(part, nl=False)
+
+
+def _spool_rows(columns: list[str], rows: Iterator[tuple[Any, ...]], spool: IO[str]) -> None:
+    from extractor.errors import ConfigError
+
+    size = spool.write(f'{{"columns": {json.dumps(columns, ensure_ascii=False)}, "rows": [')
+    separator = ""
+    for row in rows:
+        values = [jsonable(value) for value in row]
+        size += spool.write(separator + json.dumps(values, ensure_ascii=False, default=str))
+        separator = ", "
+        if size > _MOST:
+            advice = "ask for less, or `extractor graph export --to parquet` and read that"
+            raise ConfigError(f"query: its rows are more than {_MOST:,} characters; {advice}")
+    spool.write("]}\n")
+    spool.seek(0)
 
 
 @app.command()

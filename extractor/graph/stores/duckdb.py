@@ -126,6 +126,11 @@ class DuckDBStore:
     def close(self) -> None:
         self._connection.close()
 
+    @property
+    def path(self) -> Path:
+        """Of the file, or of the folder of a snapshot."""
+        return self._path
+
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[dict[str, Any]]:
         """Rows of a SELECT by column name; streamed."""
         with mapped(self._path), closing(self._connection.cursor()) as cursor:
@@ -157,7 +162,7 @@ class DuckDBStore:
             ):
                 cursor.execute(_one_select(cursor, sql))
                 yield tuple(column[0] for column in cursor.description or ())
-                while batch := cursor.fetchmany(10_000):
+                while batch := cursor.fetchmany(1_000):
                     yield from batch
         except duckdb.InterruptException as error:
             raise ConfigError(

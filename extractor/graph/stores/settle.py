@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from extractor.graph.identity import DIFFERENT, SAME, identify
-from extractor.graph.rank import Claim, Verdict, rank, verdicts
+from extractor.graph.rank import ALWAYS_FUNCTIONAL, Claim, Verdict, rank, verdicts
 from extractor.graph.stores.tables import table
 
 # Statements looked at together, but for the last product of a part: bounds the memory of settling a whole graph.
@@ -64,6 +64,7 @@ SELECT product, coalesce(spu, product) AS of FROM touched LEFT JOIN spu USING (p
 UNION SELECT product, spu FROM spu WHERE spu IN (SELECT spu FROM spu WHERE product IN (FROM touched))
 """
 _SIZES = "SELECT of, count(*) FROM statements JOIN grouped USING (product) GROUP BY of ORDER BY of"
+_ALWAYS = tuple(sorted(ALWAYS_FUNCTIONAL))
 # Only where several runs speak of a listing, two objects of one functional relation are stated, a person has a word on
 # it, or a rank was given before, can a rank be another than normal.
 _CONTESTED = f"""
@@ -76,7 +77,7 @@ WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS (
     SELECT DISTINCT product FROM statements JOIN word USING (subject, predicate, object)
 )
 SELECT of FROM listings JOIN part USING (product) GROUP BY of, product HAVING count(*) > 1
-UNION SELECT of FROM said WHERE predicate = 'in_category' OR predicate IN (FROM functional)
+UNION SELECT of FROM said WHERE predicate IN {_ALWAYS} OR predicate IN (FROM functional)
     GROUP BY of, subject, predicate HAVING min(object) <> max(object)
 UNION SELECT of FROM said WHERE rank <> 'normal'
 UNION SELECT of FROM judged JOIN part USING (product)
