@@ -41,6 +41,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# Of a product id in UTF-8: what all servers take as a key, with room for a prefix (PostgreSQL 2,704, Neo4j 8,167).
+MAX_ID_BYTES = 512
 _NO_MAPPING: Mapping[str, str] = MappingProxyType({})
 # Most telling first: a name may hold a slash, hardly a ">>".
 _PATH_SEPARATORS = (">>", ">", "\u203a", "|", "/")
@@ -153,6 +155,9 @@ def _product(record: Record, where: str, layout: _Layout) -> Product | Unreadabl
     chosen = {field: _first_stated(record, columns) for field, columns in layout.sources.items()}
     given = {field: record[column] for field, column in chosen.items() if column is not None}
     product_id = _text(given.get("id")) or where
+    if (size := len(product_id.encode())) > MAX_ID_BYTES:
+        detail = f"its id has {size:,} bytes, a key at most {MAX_ID_BYTES}"
+        return Unreadable(where, where, f"{detail}; shorten it, or take another column: --map id=COLUMN")
     title = given.get("title")
     if isinstance(title, (dict, list)):
         return Unreadable(product_id, where, f"the title is {json_kind(title)}, not text")

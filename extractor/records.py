@@ -25,7 +25,7 @@ Policy = Literal["propose-only", "cascade", "decode-all"]
 class Reason(StrEnum):
     """Why something was dropped."""
 
-    UNREADABLE = "UNREADABLE"  # the feed line is no product (broken JSON, no title, no id)
+    UNREADABLE = "UNREADABLE"  # the feed line is no product (broken JSON, no title, an id too long for a key)
     DUPLICATE_ID = "DUPLICATE_ID"  # an id that was seen before, with other content
     TOO_LONG = "TOO_LONG"  # the title alone does not fit the model
     TEXT_CUT = "TEXT_CUT"  # the end of the description was not read, it does not fit the model
@@ -54,7 +54,7 @@ class Span:
 class Product:
     """One listing of the feed; text fields are NFC and hold no lone surrogates (`read` sees to it)."""
 
-    # Unique within the feed.
+    # Unique within the feed; 512 bytes of UTF-8 at most.
     id: str
     # Never empty.
     title: str

@@ -22,6 +22,7 @@ from test_graph_store import largest_file
 from extractor.brands.registry import load_registry
 from extractor.errors import ConfigError, SinkError
 from extractor.graph.exports import Neighborhood, export
+from extractor.graph.exports.jsonld import nodes
 from extractor.graph.exports.neo4j_csv import GUARDED, guarded
 from extractor.graph.merge import merge_runs
 from extractor.graph.nodes import Node
@@ -98,6 +99,15 @@ def test_nquads_and_jsonld_state_the_same(tmp_path: Path, graph: DuckDBStore) ->
     gtin = "urn:extractor:product:x%3D2", "https://ref.gs1.org/voc/gtin", '"04006381333931"'
     member = "urn:extractor:product:x%3D2", f"{SCHEMA}model", "<urn:extractor:spu:x>"
     assert {gtin, member} <= named(jsonld)
+
+
+def test_a_number_with_a_wrong_check_digit_is_no_gtin(tmp_path: Path) -> None:
+    numbers = {"gtin": ["4006381333932"], "ean": ["000000000000"], "upc": ["0 12345-67890 5"]}
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        listing = outcome("x", "T", feed={"attributes": numbers})
+        merge_runs([write_run(tmp_path / "run", "r 1", [listing])], store)
+        (node,) = (node for node in nodes(store) if node["@type"] == "Product")
+    assert node["gs1:gtin"] == "00012345678905"
 
 
 def test_every_statement_has_a_graph_of_its_own_and_its_origin(tmp_path: Path, graph: DuckDBStore) -> None:

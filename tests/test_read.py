@@ -124,6 +124,11 @@ UNREADABLE_CASES = [
     ("null", "feed.jsonl:1", "the JSON is null, not an object"),
     ('{"id": 7}', "7", "no title; the record has id"),
     ("{}", "feed.jsonl:1", "no title; the record has nothing"),
+    (
+        json.dumps({"id": "é" * 257, "title": "T"}),
+        "feed.jsonl:1",
+        "its id has 514 bytes, a key at most 512; shorten it, or take another column: --map id=COLUMN",
+    ),
     ('{"id": 7, "title": " \\u200b\\t"}', "7", "no title; the record has id, title"),
     ('{"id": 7, "title": {"en": "TV"}}', "7", "the title is an object, not text"),
     ('{"id": 7, "title": ["TV"]}', "7", "the title is a list, not text"),

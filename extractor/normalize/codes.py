@@ -26,16 +26,17 @@ _SEPARATOR = re.compile(r"(?<![0-9])\.|\.(?![0-9])|[^\w.]|_", re.ASCII)
 def gtin(surface: str, attribute: Attribute, units: Units) -> Normal:
     """ "UPC: 0 12345-67890 5" -> the 14 digits that GS1 compares by, where the check digit is right."""
     folded = fold(surface)
-    digits = _BETWEEN_DIGITS.sub("", _LABEL.sub("", folded))
-    if _ISBN_10.fullmatch(digits) and not _isbn_10_remainder(digits):
-        digits = _with_check_digit(f"978{digits[:9]}")
-    # Zeros are what shops write who know none.
-    if not _GTIN.fullmatch(digits) or not int(digits):
-        return Normal(folded)
-    if digits != _with_check_digit(digits[:-1]):
+    digits = _gtin_of(folded)
+    if digits and not _is_right(digits):
         detail = f"{surface!r}: the last digit of {digits} is not its check digit; kept as text"
         return Normal(folded, problem=Problem(Reason.CHECK_DIGIT, detail))
-    return Normal(digits.zfill(14))
+    return Normal(digits.zfill(14) if digits else folded)
+
+
+def gtin_digits(text: str) -> str:
+    """The 14 digits that GS1 compares by; empty for what is no GTIN, or has a wrong check digit."""
+    digits = _gtin_of(fold(text))
+    return digits.zfill(14) if digits and _is_right(digits) else ""
 
 
 def model(surface: str, attribute: Attribute, units: Units) -> Normal:
@@ -46,6 +47,19 @@ def model(surface: str, attribute: Attribute, units: Units) -> Normal:
     if not _DIGIT.search(folded) or not _CODE.fullmatch(folded) or _NAME.search(folded):
         return Normal(folded)
     return Normal(_SEPARATOR.sub("", folded).upper())
+
+
+def _gtin_of(folded: str) -> str:
+    """The digits of what has the form of a GTIN or ISBN; empty for all else."""
+    digits = _BETWEEN_DIGITS.sub("", _LABEL.sub("", folded))
+    if _ISBN_10.fullmatch(digits) and not _isbn_10_remainder(digits):
+        digits = _with_check_digit(f"978{digits[:9]}")
+    # Zeros are what shops write who know none.
+    return digits if _GTIN.fullmatch(digits) and int(digits) else ""
+
+
+def _is_right(digits: str) -> bool:
+    return digits == _with_check_digit(digits[:-1])
 
 
 def _with_check_digit(body: str) -> str:

@@ -8,7 +8,6 @@ Statements of rank deprecated are left out; origins are in the exports to N-Quad
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from extractor.graph.feed_numbers import money_of
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.normalize.codes import gtin_digits
 
 VOCABULARY = "https://schema.org/"
 # Terms that schema.org does not have; those that end in a colon are prefixes.
@@ -66,8 +66,6 @@ _TEXTS = {
 _OFFERS = {"has_price": "price", "has_currency": "priceCurrency", "sold_by": "seller"}
 # Relation types that say how a statement came about, nothing of the product.
 _REMARKS = {"brand_link", "brand_check", "same_as", "different_from"}
-# Lengths of a GTIN; GS1 writes all of them with fourteen digits.
-_GTIN = re.compile(r"\d{8}|\d{12,14}")
 
 _ROWS = """
 WITH e AS (
@@ -117,8 +115,8 @@ def _add_edge(node: dict[str, Any], row: dict[str, Any]) -> None:
         _add_to_offer(node.setdefault("offers", {"@type": "Offer"}), row)
     elif predicate in _TEXTS:
         _append(node, _TEXTS[predicate], row["text"])
-        if _TEXTS[predicate] == "gtin" and _GTIN.fullmatch(row["text"]):
-            _append(node, "gs1:gtin", row["text"].zfill(14))
+        if _TEXTS[predicate] == "gtin" and (digits := gtin_digits(row["text"])):
+            _append(node, "gs1:gtin", digits)
     elif row["kind"] != "Product" and row["object_kind"] != "Value":
         _append(node, f"relation:{quote(predicate, safe='')}", _object(row))
     else:
