@@ -26,13 +26,11 @@ from extractor.match.block import NEIGHBORS
 from extractor.match.listing import Listing
 from extractor.match.resolve import Decision, People, Resolution, resolve
 from extractor.match.score import Scorer
-from extractor.normalize import NORMALIZERS, load_units
+from extractor.normalize.codes import gtin_digits
 from extractor.records import Provenance
-from extractor.schema import default_folder
 
 # Relations that hold numbers of the GS1 system, and a price.
 _GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
-_GTIN_DIGITS = 14
 _PRICES = ("has_price", "has_sale_price")
 # Relations that are of the listing or of its place in the catalogue, not of the product.
 _NOT_COMPARED = frozenset(
@@ -147,7 +145,7 @@ def people_of(graph: DuckDBStore) -> People:
 
 def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: Sequence[Attribute]) -> Listing:
     compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
-    numbers = {_gtin(label) for relation in _GTINS for label in stated.get(relation, ())}
+    numbers = {gtin_digits(label) for relation in _GTINS for label in stated.get(relation, ())}
     return Listing(
         product,
         title,
@@ -164,12 +162,6 @@ def _price(stated: Mapping[str, set[str]]) -> float | None:
     """The first amount, whatever the currency."""
     labels = (label for relation in _PRICES for label in sorted(stated.get(relation, ())))
     return next((cost.amount for label in labels if (cost := money_of(label))), None)
-
-
-def _gtin(label: str) -> str:
-    """Its 14 digits; empty when it is none."""
-    normal = NORMALIZERS["gtin"](label, Attribute("gtin", "", ""), load_units(default_folder()))
-    return normal.canonical if len(normal.canonical) == _GTIN_DIGITS and normal.canonical.isdigit() else ""
 
 
 def _keys(attributes: Sequence[Attribute]) -> Sequence[Attribute]:
