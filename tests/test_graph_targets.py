@@ -94,8 +94,10 @@ def test_a_person_meets_them_in_their_own_words(tmp_path: Path) -> None:
         assert state_fact(store, "p", "sold_by", "Shop & Co", ANN).object == "merchant:shop-co"
         word = take_back(store, ("p", "has_screen_size", '6.7"'), ANN)
         assert word.object == "value:screen_size:6.7 inch"
-        with pytest.raises(ConfigError, match="has_color N/A: says that there is no value; give a node id"):
+        with pytest.raises(ConfigError, match="has_color N/A: says that there is no value; give one"):
             state_fact(store, "p", "has_color", "N/A", ANN)
+        with pytest.raises(ConfigError, match="used_for Party, Wedding: these are several values"):
+            state_fact(store, "p", "used_for", "Party, Wedding", ANN)
 
 
 def test_merging_again_brings_an_old_graph_up_to_date(tmp_path: Path) -> None:
@@ -110,6 +112,9 @@ def test_merging_again_brings_an_old_graph_up_to_date(tmp_path: Path) -> None:
         store.add_run("r", {"run_id": "r"}, SCHEMAS)
         store.merge("r", [raw])
         assert "value:color:Grey" in {node[0] for node in snapshot(store)["nodes"]}
+        word = take_back(store, ("p", "has_color", "Grey"), ANN)
+        assert word.object == "value:color:Grey"
+        store.undo(word.run_id)
         merge_runs([run], store)
         assert snapshot(store) == expected
         assert merge_runs([run], store)[0].change.added == 0

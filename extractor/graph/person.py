@@ -110,7 +110,12 @@ def take_back(graph: DuckDBStore, named: tuple[str, ...], speaker: Speaker) -> W
 def _stated(graph: DuckDBStore, subject: str, predicate: str, target: str) -> tuple[str, str, str]:
     """The ids of a triple that somebody stated."""
     node = _node(graph, subject)
-    head, tails = node.id, [_target(graph, node, predicate, target, graph.schemas()).id, f"product:{target}"]
+    # A graph that was not merged again since may have the feed's own words.
+    as_written = "SELECT DISTINCT object FROM statements WHERE subject = ? AND predicate = ? AND label = ?"
+    written = [row["object"] for row in graph.rows(as_written, [node.id, predicate, target])]
+    head, tails = node.id, [*written, f"product:{target}"]
+    if not written:
+        tails.append(_target(graph, node, predicate, target, graph.schemas()).id)
     for one, other in [(head, tail) for tail in tails] + [(tail, head) for tail in tails]:
         found = graph.rows(
             "SELECT subject, predicate, object FROM statements WHERE subject = ? AND predicate = ? AND object = ?",
@@ -193,8 +198,12 @@ def _target(graph: DuckDBStore, head: Node, predicate: str, text: str, schemas: 
         category = find_category(graph, text)
         return Node(category.id, KINDS["category"], category.label)
     targets = Targets(schemas).by_relation(predicate, " ".join(text.split()), _category(graph, head))
-    if len(targets) != 1:
-        raise ConfigError(f"{predicate} {text}: says that there is no value; give a node id or one value")
+    if not targets:
+        raise ConfigError(
+            f"{predicate} {text}: says that there is no value; give one, or retract what is stated"
+        )
+    if len(targets) > 1:
+        raise ConfigError(f"{predicate} {text}: these are several values; state each by itself")
     return targets[0].node
 
 

@@ -104,7 +104,11 @@ class Targets:
         }
         of_feed = (name for name, relation in _FEED_RELATIONS.items() if relation == predicate)
         plain = next(of_feed, predicate.removeprefix("has_"))
-        known = (name for name, attribute in sharing.items() if _is_known(words, attribute))
+        known = (
+            name
+            for name, each in sharing.items()
+            if all(_is_known(part, each) for part in _parts(each, words))
+        )
         name = next(known, plain if plain in sharing else min(sharing, default=plain))
         return self.written(name, words, category)
 
@@ -135,11 +139,14 @@ def _name(attribute: str) -> str:
 def _normalized(definition: Attribute, words: str) -> tuple[str, ...]:
     if says_nothing(words) and not _is_known(words, definition):
         return ()
-    parts = _JOINER.split(words) if definition.multi else [words]
-    if len(parts) > 1 and not all(_is_known(part, definition) for part in parts):
-        parts = [words]
-    found = (normal(part, definition, _units()) for part in parts)
+    found = (normal(part, definition, _units()) for part in _parts(definition, words))
     return tuple(dict.fromkeys(stated(each.canonical, each.unit) for each in found))
+
+
+def _parts(definition: Attribute, words: str) -> Sequence[str]:
+    """Several values where the schema takes several and has them all; what else has commas may be one value."""
+    parts = _JOINER.split(words) if definition.multi else ()
+    return parts if parts and all(_is_known(part, definition) for part in parts) else (words,)
 
 
 @cache
