@@ -60,6 +60,10 @@ def camera(name: str, megapixels: str) -> Listing:
     return Listing(name, "Tarn T5 camera", attributes=stated, keys=CAMERA, measured=CAMERA)
 
 
+def made_by(*makers: str) -> Listing:
+    return Listing(makers[0], "quinoa", brand=makers[0], makers=frozenset(makers))
+
+
 UNLIKE = (Listing("a", "Velora Swift 3 red"), Listing("b", "Zapatilla Velora roja"))
 SHOP = (*PHONES, *PAINTS, *SHOES)
 PRODUCTS = [
@@ -126,6 +130,14 @@ def test_neighboring_words_are_one_word_too() -> None:
         (camera("a", "16.1 megapixel"), camera("b", "16.0"), None),
         (camera("a", "16.1 megapixel"), camera("b", "12 megapixel"), "has_megapixels"),
         (camera("a", "16.1 megapixel"), camera("b", "compact"), None),
+        # Whose it is by its shop; what only a model read in the text forbids nothing.
+        (made_by("Nuvia"), made_by("Velora"), "brand of the shop"),
+        (made_by("Nuvia"), made_by("NUVIA Inc."), None),
+        (made_by("Tarn & Moor"), made_by("Tarn"), None),
+        (made_by("Moorhen", "Tarn"), made_by("Tarn"), None),
+        (made_by("Hale Peck"), made_by("HP"), None),
+        (made_by("Nuvia"), made_by("Generic"), None),
+        (made_by("Nuvia"), Listing("a", "quinoa", brand="Velora"), None),
         # The category does not say that colors matter.
         (
             Listing("a", "cable", attributes={"has_color": frozenset({"red"})}),

@@ -88,6 +88,7 @@ def test_what_matching_knows_of_a_listing(store: DuckDBStore) -> None:
         "s1",
         "Velora Swift 3 VS-3011 running shoes red 42",
         brand="Velora",
+        makers=frozenset({"Velora"}),
         price=79.9,
         attributes={"has_color": frozenset({"red"}), "has_shoe_size": frozenset({"eu 42"})},
         keys=keys,

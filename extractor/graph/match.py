@@ -53,6 +53,18 @@ SELECT DISTINCT product, predicate, label FROM statements
 WHERE subject = 'product:' || product AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
     AND source <> 'match' AND predicate NOT IN ('same_as', 'different_from') ORDER BY ALL
 """
+# The brand by the shop's word or a person's, and what a registry has above it.
+_MAKERS = f"""
+WITH RECURSIVE above AS (
+    SELECT product, object, label FROM statements
+    WHERE subject = 'product:' || product AND predicate = '{HAS_BRAND}' AND source IN ('feed', 'person')
+        AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}'))
+    UNION
+    SELECT above.product, parent.object, parent.label FROM above
+    JOIN statements parent ON parent.subject = above.object AND parent.predicate = 'sub_brand_of'
+)
+SELECT product, label FROM above ORDER BY ALL
+"""
 _CATEGORIES = f"""
 SELECT product, object FROM statements WHERE predicate = 'in_category' AND subject = 'product:' || product
     AND (rank <> 'deprecated' OR contains(reason, '{COUNTS}')) ORDER BY ALL
@@ -117,6 +129,9 @@ def listings_of(graph: DuckDBStore) -> list[Listing]:
     stated: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in graph.rows(_STATED):
         stated[row["product"]][row["predicate"]].add(row["label"])
+    makers: defaultdict[str, set[str]] = defaultdict(set)
+    for row in graph.rows(_MAKERS):
+        makers[row["product"]].add(row["label"])
     categories = {row["product"]: row["object"] for row in graph.rows(_CATEGORIES)}
     schemas = graph.schemas()
     keys = {
@@ -128,6 +143,7 @@ def listings_of(graph: DuckDBStore) -> list[Listing]:
             row["product"],
             row["title"],
             stated.pop(row["product"], {}),
+            makers[row["product"]],
             keys[categories.get(row["product"], "")],
         )
         for row in graph.rows(_TITLES)
@@ -143,13 +159,17 @@ def people_of(graph: DuckDBStore) -> People:
     return People(frozenset(pairs[SAME]), frozenset(pairs[DIFFERENT]))
 
 
-def _listing(product: str, title: str, stated: Mapping[str, set[str]], keys: Sequence[Attribute]) -> Listing:
+def _listing(
+    product: str, title: str, stated: Mapping[str, set[str]], makers: set[str], keys: Sequence[Attribute]
+) -> Listing:
     compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
+    brands = stated.get(HAS_BRAND, set())
     numbers = {gtin_digits(label) for relation in _GTINS for label in stated.get(relation, ())}
     return Listing(
         product,
         title,
-        brand=min(stated.get(HAS_BRAND, ()), default=""),
+        brand=min(brands & makers or brands, default=""),
+        makers=frozenset(makers),
         price=_price(stated),
         attributes={relation: frozenset(stated[relation]) for relation in sorted(compared)},
         keys=frozenset(attribute.relation for attribute in keys),

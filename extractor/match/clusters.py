@@ -45,6 +45,13 @@ def _listing(row: dict[str, Any], where: str) -> Listing:
         price = float(row.get("price") or 0) or None
     except ValueError:
         price = None
+    brand = row.get("brand") or ""
     return Listing(
-        row["id"], row["title"], row.get("description") or "", row.get("brand") or "", price, values
+        row["id"],
+        row["title"],
+        description=row.get("description") or "",
+        brand=brand,
+        makers=frozenset({brand} - {""}),
+        price=price,
+        attributes=values,
     )

@@ -15,8 +15,10 @@ class Listing:
     title: str
     # Empty when there is none.
     description: str = ""
-    # As stated by whoever states it; empty when nobody does.
+    # The shop's word, else what was read in the text; empty when there is neither.
     brand: str = ""
+    # Whose it is by what its shop states: that brand and those above it; empty when only a model read one in the text.
+    makers: frozenset[str] = frozenset()
     # None: not known; the currency is not looked at.
     price: float | None = None
     # Attribute id -> canonical values; of attributes that do not tell products apart as well.

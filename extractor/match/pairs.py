@@ -65,7 +65,7 @@ def read_pairs(path: Path) -> Pairs:
     """
     import numpy as np
 
-    rows: dict[tuple[Any, ...], int] = {}
+    rows: dict[tuple[str, str, str, float | None], int] = {}
     sides: list[tuple[int, int]] = []
     labels, ids = [], []
     for where, pair in read_rows(path, ("left", "right", "label")):
@@ -78,7 +78,10 @@ def read_pairs(path: Path) -> Pairs:
     if not ids:
         raise ConfigError(f"{path}: holds no pair; give a file with one labelled pair a line")
     left, right = np.array(sides, dtype=np.int64).T
-    listings = [Listing(str(row), *key) for key, row in rows.items()]
+    listings = [
+        Listing(str(row), title, description, brand, price=price)
+        for (title, description, brand, price), row in rows.items()
+    ]
     return Pairs(listings, left, right, np.array(labels, dtype=np.int64), ids)
 
 

@@ -1,4 +1,4 @@
-"""What makes two listings different products whatever else they share: other capacity, size, pack count or color.
+"""What makes two listings different products whatever else they share: other maker, capacity, size, pack or color.
 
 In: listings. Out: what each says of such things. Two of them conflict when both speak of one thing and agree on
 nothing. A listing that says nothing conflicts with nobody.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from extractor.brands.names import is_no_brand, keys
 from extractor.match.listing import Listing
 from extractor.match.tokens import fold, tokenize
 
@@ -17,20 +18,37 @@ Claims = Mapping[str, frozenset[str]]
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?: \D+)?")
 # Units of titles that tell products apart, where a title names one number of them: capacities, contents, packs.
 _UNITS = frozenset({"gb", "ml", "oz", "gal", "pack"})
+_MAKER = "brand of the shop"
+# Words that brands share by chance.
+_LINKING = frozenset({"and", "by", "co", "de", "la", "of", "the"})
 
 
 def claims(listing: Listing) -> Claims:
-    """Values of its key attributes, and the capacity, content and pack count of its title.
+    """Its maker, values of its key attributes, and the capacity, content and pack count of its title.
 
     "8 GB RAM, 256 GB" says nothing: which of two numbers would be the one that counts?
     """
     said = {name: _comparable(listing, name) for name in sorted(listing.keys)}
+    said[_MAKER] = frozenset().union(*map(_called, sorted(listing.makers)))
     numbers: dict[str, set[str]] = {}
     for unit, number in tokenize(listing.title).measures:
         numbers.setdefault(unit, set()).add(number)
     stated = {f"title {unit}": frozenset(numbers[unit]) for unit in _UNITS & numbers.keys()}
     titled = {name: values for name, values in stated.items() if len(values) == 1}
     return {name: values for name, values in {**said, **titled}.items() if values}
+
+
+def _called(maker: str) -> frozenset[str]:
+    """What a brand is told by: its words, all of them as one, its initials; brands that share any may be one.
+
+    A brand and its sub-brand share a word ("Philips", "Philips Sonicare"), "HP" is what "Hewlett Packard" begins with.
+    """
+    if is_no_brand(maker):
+        return frozenset()
+    key = keys(maker)
+    words = key.exact.split()
+    initials = "".join(word[0] for word in words) if len(words) > 1 else key.loose
+    return frozenset({*words, key.loose, key.company, initials}) - _LINKING - {""}
 
 
 def _comparable(listing: Listing, name: str) -> frozenset[str]:
