@@ -12,6 +12,8 @@ from test_graph import outcome, pair, snapshot, write_run
 from test_graph_cli import graph
 
 import extractor
+from extractor.brands.link import Linker
+from extractor.brands.registry import load_registry
 from extractor.graph.match import listings_of, match_graph
 from extractor.graph.merge import merge_runs
 from extractor.graph.statements import gathered
@@ -83,7 +85,7 @@ def members(store: DuckDBStore) -> list[tuple[str, str]]:
 def test_what_matching_knows_of_a_listing(store: DuckDBStore) -> None:
     listings = {listing.id: listing for listing in listings_of(store)}
     keys = listings["s1"].keys
-    assert {"has_shoe_size"} <= keys
+    assert {"has_shoe_size", "has_color"} <= keys
     assert listings["s1"] == Listing(
         "s1",
         "Velora Swift 3 VS-3011 running shoes red 42",
@@ -99,6 +101,21 @@ def test_what_matching_knows_of_a_listing(store: DuckDBStore) -> None:
         "p2": {"04006381333931"},
         "p3": set(),
     }  # the last: no check digit
+
+
+def test_whose_a_listing_is_its_shop_says_and_the_registry(tmp_path: Path) -> None:
+    read = AttributeValue("brand", "Moorhen", "Moorhen", None, None, "title", "span", 0.9)
+    listed = [
+        outcome("a", "Moorhen kettle", read, category=PHONES, feed={"brand": "Tarn Home"}),
+        outcome("b", "Moorhen kettle", read, category=PHONES),
+    ]
+    rows = [{"id": "tarn", "name": "Tarn"}, {"id": "tarn home", "name": "Tarn Home", "parent": "tarn"}]
+    registry = tmp_path / "brands.jsonl"
+    registry.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        merge_runs([write_run(tmp_path / "r", "r1", listed)], store, linker=Linker(load_registry(registry)))
+        brands = [(listing.brand, set(listing.makers)) for listing in listings_of(store)]
+    assert brands == [("Tarn Home", {"Tarn", "Tarn Home"}), ("Moorhen", set())]
 
 
 def test_listings_become_products_and_matching_again_changes_nothing(store: DuckDBStore) -> None:
