@@ -137,12 +137,12 @@ def test_what_was_decided_against_is_there_with_the_reason(tmp_path: Path) -> No
         merge_runs([write_run(tmp_path / "run", "r", [torn])], store)
         because = Speaker("kim", "looked at it")
         state_fact(store, "torn", "has_wear_style", "over-ear", because)
-        state_fact(store, "torn", "has_color", "teal", because)
+        state_fact(store, "torn", "has_color", "green", because)
         page = read_page(write_view(store, "torn", tmp_path / "view.html"))
     assert "over-ear by hand looked at it kim 1.00" in page.said
     assert "in-ear decided against" in page.said
     assert "value:wear_style:over-ear counts: a person comes before the text" in page.said
-    assert "teal by hand looked at it kim 1.00" in page.said
+    assert "green by hand looked at it kim 1.00" in page.said
     # The loser is quoted, and not marked in the title.
     assert page.marks.count("in-ear") == 1 and page.marks.count("over-ear") == 2
 

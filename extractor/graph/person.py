@@ -16,7 +16,7 @@ from extractor.errors import ConfigError
 from extractor.graph.find import find_category, find_node, find_statement
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.nodes import KINDS, Node, Said
-from extractor.graph.rank import ASSERT, PERSON, RETRACT
+from extractor.graph.rank import ALWAYS_FUNCTIONAL, ASSERT, PERSON, RETRACT
 from extractor.graph.schemas import GraphSchemas
 from extractor.graph.statements import gathered
 from extractor.graph.stores.duckdb import DuckDBStore
@@ -157,7 +157,7 @@ def _say(graph: DuckDBStore, act: str, head: Node, predicate: str, target: Node,
 
 
 def _check_predicate(graph: DuckDBStore, predicate: str, relations: Mapping[str, str]) -> None:
-    known = {SAME, DIFFERENT, *relations.values()}
+    known = {SAME, DIFFERENT, *relations.values(), *ALWAYS_FUNCTIONAL}
     if predicate in known:
         return
     known |= {row["predicate"] for row in graph.rows("SELECT DISTINCT predicate FROM statements")}
