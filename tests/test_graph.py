@@ -299,7 +299,7 @@ def test_relations_come_from_the_schemas() -> None:
 
 # An example opens graphs and runs dozens of SQL statements.
 FEW = settings(deadline=None, max_examples=15)
-MANY = settings(FEW, max_examples=40)
+MANY = settings(FEW, max_examples=25)
 PRODUCTS = ("a", "b", "c")
 SPELLINGS = ("Sony", "SONY", "sony", "LG")
 
