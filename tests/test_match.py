@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.features import feature_names, features
 from extractor.match.listing import Listing
 from extractor.match.resolve import People, resolve
+from extractor.match.reword import reword
 from extractor.match.score import Bands, Scorer, shipped_scorer
 from extractor.match.table import build_table
 from extractor.match.tokens import tokenize
@@ -109,6 +111,19 @@ def test_short_words_of_letters_and_digits_name_models_but_measures_do_not() -> 
 def test_neighboring_words_are_one_word_too() -> None:
     assert "cushtop" in tokenize("Cush Top").joined
     assert tokenize("Crème brûlée").words == ("creme", "brulee")
+
+
+@given(st.integers(0, 10_000))
+def test_another_shop_words_it_otherwise_and_it_stays_the_same_product(seed: int) -> None:
+    stated = {"has_color": frozenset({"graphite"}), "has_memory": frozenset({"8 GB"})}
+    phone = replace(PHONES[0], attributes=stated, makers=frozenset({"Nuvia"}))
+    again = reword(phone, Random(seed))
+    assert again == reword(phone, Random(seed))
+    assert again.id == "phone-64-a'"
+    assert len(set(tokenize(again.title).words) & set(tokenize(phone.title).words)) >= 4
+    assert again.price is None or 0.75 * 399 <= again.price <= 1.3 * 399
+    assert again.attributes.items() <= stated.items()
+    assert again.makers == ({"Nuvia"} if again.brand else set())
 
 
 # ---- vetoes

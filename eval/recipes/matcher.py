@@ -45,8 +45,17 @@ OFFERS = ("altosight", "alaska_cameras")
 PAIRS, NEIGHBORS, SEED = 20_000, 20, 1
 # Of each form of a set of offers so many pairs; all forms together weigh about what PAIRS do.
 OF_A_FORM, WEIGHT = 6_000, 0.4
-# Of each catalogue so many listings, and pairs of neighbors.
-CATALOGUE = 2500
+# Shops that list a product once, or nearly: what they list apart under two titles are two products. Marketplaces
+# do not (Lazada, Shopee, the pages of cameras without clusters).
+SHOPS = (
+    *("amazon_in", "amazon_us_1000", "bestbuy", "bigbasket", "flipkart1050", "flipkart20k", "instacart"),
+    *("myntra", "shein"),
+)
+# Of each shop so many listings, and of each form so many pairs of neighbors.
+LISTED, OF_A_SHOP, CLOSE = 12_000, 3000, 5
+# So many listings for one that comes again in other words. That few pairs are the same is our doing: those weigh more.
+REWORDED, REWORDED_WEIGHT = 4, 4.0
+SHOP_FORMS = ("as stated", "title alone")
 TREES, LEAVES = 400, 63
 # Lower ones make better clusters of these offers still, and bring together what one shop lists apart: at 0.3 one in six
 # listings of the catalogues, at 0.4 one in nine.
@@ -64,9 +73,11 @@ def main(data: Path, out: Path, runs: Path) -> None:
     extracted = {name: extract(path, runs / name) for name, path in files.items()}
     train = [weighted(read_pairs(data / f"pairs/{name}_train.jsonl.gz")) for name in SETS]
     train += [in_all_forms(read_offers(files[name], is_train), extracted[name]) for name in OFFERS]
-    train += [in_catalogue(path) for path in sorted((data / "catalogue").glob("*.jsonl.gz"))]
+    for name in SHOPS:
+        listings = in_shop(data / f"catalogue/{name}.jsonl.gz")
+        train += [in_catalogue([*map(FORMS[form], listings)]) for form in SHOP_FORMS]
     valid = {name: examples_of(read_pairs(data / f"pairs/{name}_valid.jsonl.gz")) for name in SETS}
-    scorer = fit_scorer(train, join(valid.values()), [*SETS, *OFFERS], trees=TREES, leaves=LEAVES)
+    scorer = fit_scorer(train, join(valid.values()), [*SETS, *OFFERS, *SHOPS], trees=TREES, leaves=LEAVES)
     tuning = [
         offers
         for name in OFFERS
@@ -153,28 +164,36 @@ def neighbors(offers: Offers, seed: int) -> Pairs:
     return Pairs(offers.listings, left, right, (products[left] == products[right]).astype(np.int64), [])
 
 
-def in_catalogue(path: Path) -> Examples:
+def in_shop(path: Path) -> list[Listing]:
+    """Without prices and attributes: what two products of one shop share of these says nothing of other shops."""
+    rows = [row for _, row in read_rows(path, ("title",)) if not held_out(row["id"])]
+    return [
+        Listing(row["id"], row["title"], row.get("description") or "", row.get("brand") or "")
+        for row in Random(SEED).sample(rows, min(LISTED, len(rows)))
+    ]
+
+
+def in_catalogue(listings: Sequence[Listing]) -> Examples:
     """Neighbors in one shop's catalogue are different products, unless one was made of the other in other words."""
     chance = Random(SEED)
-    rows = [row for _, row in read_rows(path, ("title",)) if not held_out(row["id"])]
-    chosen = chance.sample(rows, min(CATALOGUE, len(rows)))
-    known = [
-        Listing(str(number), row["title"], row.get("description") or "", row.get("brand") or "")
-        for number, row in enumerate(chosen)
+    listings = [
+        *listings,
+        *(reword(one, chance) for one in chance.sample(listings, len(listings) // REWORDED)),
     ]
-    listings = [*known, *(reword(one, chance) for one in chance.sample(known, len(known) // 5))]
-    left, right = candidates(build_table(listings), 5)
+    left, right = candidates(build_table(listings), CLOSE)
     names = [listing.id.rstrip("'") for listing in listings]
-    titles = [normalize_title(listing.title) for listing in listings]
-    pairs = list(zip(left.tolist(), right.tolist(), strict=True))
-    # One title twice: who knows.
+    words = [" ".join(sorted(normalize_title(listing.title).split())) for listing in listings]
+    # The same words twice: who knows.
     kept = [
-        (one, other) for one, other in pairs if titles[one] != titles[other] or names[one] == names[other]
+        (one, other)
+        for one, other in zip(left.tolist(), right.tolist(), strict=True)
+        if words[one] != words[other] or names[one] == names[other]
     ]
-    kept = chance.sample(kept, min(CATALOGUE, len(kept)))
+    kept = chance.sample(kept, min(OF_A_SHOP, len(kept)))
     labels = [int(names[one] == names[other]) for one, other in kept]
     left, right = np.array(kept, dtype=np.int64).T
-    return examples_of(Pairs(listings, left, right, np.array(labels), []))
+    found = examples_of(Pairs(listings, left, right, np.array(labels), []))
+    return found._replace(weights=np.where(found.labels == 1, REWORDED_WEIGHT, 1.0))
 
 
 def join(parts: Iterable[Examples]) -> Examples:

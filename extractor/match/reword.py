@@ -10,10 +10,13 @@ from extractor.match.listing import Listing
 _SHOPS = ("| Velora Shop", "- free shipping", "@ Okapi Outlet", "NEW", "- buy online", "price", "kaufen", "")
 # Of four words so many may go.
 _DROPPED = 4
+# Shops ask other prices: so much less or more.
+_CHEAPER, _DEARER = 0.75, 1.3
 
 
 def reword(listing: Listing, chance: Random) -> Listing:
-    """The same product: words dropped and moved, other signs and case, a shop's words behind; the id ends in "'"."""
+    """The same product: words dropped and moved, other signs and case, a shop's words behind, the brand elsewhere,
+    another price and fewer attributes; the id ends in "'"."""
     words = listing.title.split()
     for _ in range(chance.randint(0, len(words) // _DROPPED)):
         words.pop(chance.randrange(len(words)))
@@ -24,4 +27,21 @@ def reword(listing: Listing, chance: Random) -> Listing:
         title = title.translate(str.maketrans("-/,()", "     "))
     title = f"{title.upper() if chance.random() < 0.2 else title} {chance.choice(_SHOPS)}".strip()
     brand = listing.brand if chance.random() < 0.7 else ""
-    return replace(listing, id=f"{listing.id}'", title=title, brand=brand)
+    if listing.brand and chance.random() < 0.3:
+        title = f"{listing.brand} {title}"
+    return replace(
+        listing,
+        id=f"{listing.id}'",
+        title=title,
+        brand=brand,
+        makers=listing.makers if brand else frozenset[str](),
+        price=_another_price(listing.price, chance),
+        attributes={name: values for name, values in listing.attributes.items() if chance.random() < 0.6},
+    )
+
+
+def _another_price(price: float | None, chance: Random) -> float | None:
+    """Often the same."""
+    if price is None or chance.random() < 0.4:
+        return price
+    return round(price * chance.uniform(_CHEAPER, _DEARER), 2) if chance.random() < 0.8 else None
