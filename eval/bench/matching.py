@@ -71,9 +71,9 @@ def collection(data: Path, size: int) -> list[Listing]:
 
 
 def listing(number: int, row: dict[str, Any]) -> Listing:
-    return Listing(
-        str(number), str(row["title"]), str(row.get("description") or ""), str(row.get("brand") or "")
-    )
+    brand = str(row.get("brand") or "")
+    makers = frozenset({brand} - {""})
+    return Listing(str(number), str(row["title"]), str(row.get("description") or ""), brand, makers=makers)
 
 
 if __name__ == "__main__":
