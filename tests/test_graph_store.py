@@ -267,9 +267,14 @@ def test_a_query_that_does_not_end_is_ended(file: Path) -> None:
 
 @pytest.mark.parametrize("ask", [DuckDBStore.query, DuckDBStore.rows])
 def test_ctrl_c_ends_what_the_database_does(file: Path, ask: Callable[[DuckDBStore, str], Any]) -> None:
-    with DuckDBStore(file, read_only=True) as store:
-        timer = Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            list(ask(store, ENDLESS))
-        timer.join()
+    # Who runs the tests in the background may have it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with DuckDBStore(file, read_only=True) as store:
+            timer = Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                list(ask(store, ENDLESS))
+            timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
