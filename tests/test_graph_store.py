@@ -6,15 +6,12 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
-from typing import Any
 
 import pytest
 from test_graph import SCHEMAS, SONY, outcome, said, snapshot, write_run
@@ -263,18 +260,3 @@ def test_a_query_that_does_not_end_is_ended(file: Path) -> None:
     told = graph("query", ENDLESS, "--graph", file, "--timeout", "0.2")
     assert told == (2, "", "query: not done after 0.2 s; ask for less or give more time\n")
     assert graph("query", "SELECT 1", "--graph", file, "--timeout", "0.2")[0] == 0
-
-
-@pytest.mark.parametrize("ask", [DuckDBStore.query, DuckDBStore.rows])
-def test_ctrl_c_ends_what_the_database_does(file: Path, ask: Callable[[DuckDBStore, str], Any]) -> None:
-    # Who runs the tests in the background may have it ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with DuckDBStore(file, read_only=True) as store:
-            timer = Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
-            with pytest.raises(KeyboardInterrupt):
-                list(ask(store, ENDLESS))
-            timer.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
