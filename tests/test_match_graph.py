@@ -149,6 +149,25 @@ def test_free_text_in_other_words_forbids_nothing_and_a_capacity_does(tmp_path: 
         assert members(store) == [("spu:c1", "c1"), ("spu:c1", "c2")]
 
 
+def test_what_a_merchant_lists_apart_stays_apart_when_it_lists_once(tmp_path: Path) -> None:
+    soaps = {
+        "a1": ("Moorhen bath soap bar lavender mild", "Anser"),
+        "a2": ("Moorhen bath soap bar lavender, mild", "Anser"),
+        "a3": ("Moorhen bath soap bar lavender extra mild", "Anser"),
+        "b1": ("Moorhen bath soap bar lavender mild - buy online", "Brenta"),
+    }
+    listed = [
+        outcome(name, title, category=PHONES, feed={"brand": "Moorhen", "facts": {"merchant": merchant}})
+        for name, (title, merchant) in soaps.items()
+    ]
+    with DuckDBStore(tmp_path / "g.duckdb") as store:
+        merge_runs([write_run(tmp_path / "r", "r1", listed)], store)
+        match_graph(store, shipped_scorer())
+        assert [name for _, name in members(store)] == ["a1", "a2", "a3", "b1"]
+        match_graph(store, shipped_scorer(), listed_once=True)
+        assert [name for _, name in members(store)] == ["a1", "a2", "b1"]
+
+
 def test_matching_after_new_listings_is_matching_from_scratch(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "r1", "r1", LISTED[::2]), write_run(tmp_path / "r2", "r2", LISTED[1::2])]
     with DuckDBStore(tmp_path / "a.duckdb") as grown, DuckDBStore(tmp_path / "b.duckdb") as whole:

@@ -22,7 +22,7 @@ from typing import Any
 from extractor.gold import read_rows
 from extractor.match.listing import Listing
 from extractor.match.resolve import resolve
-from extractor.match.reword import reword
+from extractor.match.reword import reword, usual_words
 from extractor.match.score import shipped_scorer
 
 SIZE, REWORDED, SEED = 100_000, 0.4, 2
@@ -66,7 +66,8 @@ def collection(data: Path, size: int) -> list[Listing]:
     chance = random.Random(SEED)
     chance.shuffle(rows)
     originals = [listing(number, row) for number, row in enumerate(rows[: int(size * (1 - REWORDED))])]
-    twins = [reword(original, chance) for original in chance.sample(originals, size - len(originals))]
+    usual = usual_words(originals)
+    twins = [reword(one, chance, usual) for one in chance.sample(originals, size - len(originals))]
     return originals + twins
 
 

@@ -31,7 +31,7 @@ from extractor.match.fit import Examples, examples_of, fit_scorer, tune_bands
 from extractor.match.listing import Listing
 from extractor.match.pairs import Pairs, read_pairs
 from extractor.match.resolve import resolve
-from extractor.match.reword import reword
+from extractor.match.reword import reword, usual_words
 from extractor.match.score import Bands, Scorer
 from extractor.match.table import build_table
 from extractor.split import held_out
@@ -175,10 +175,10 @@ def in_shop(path: Path) -> list[Listing]:
 
 def in_catalogue(listings: Sequence[Listing]) -> Examples:
     """Neighbors in one shop's catalogue are different products, unless one was made of the other in other words."""
-    chance = Random(SEED)
+    chance, usual = Random(SEED), usual_words(listings)
     listings = [
         *listings,
-        *(reword(one, chance) for one in chance.sample(listings, len(listings) // REWORDED)),
+        *(reword(one, chance, usual) for one in chance.sample(listings, len(listings) // REWORDED)),
     ]
     left, right = candidates(build_table(listings), CLOSE)
     names = [listing.id.rstrip("'") for listing in listings]

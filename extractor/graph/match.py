@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extractor.attribute import Attribute
 from extractor.datafile import content_hash
@@ -32,10 +32,11 @@ from extractor.records import Provenance
 # Relations that hold numbers of the GS1 system, and a price.
 _GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
 _PRICES = ("has_price", "has_sale_price")
+_SELLER = "sold_by"
 # Relations that are of the listing or of its place in the catalogue, not of the product.
 _NOT_COMPARED = frozenset(
     {
-        *("in_category", "also_in_category", "has_feed_category", "brand_check", "sold_by"),
+        *("in_category", "also_in_category", "has_feed_category", "brand_check", _SELLER),
         *("has_url", "has_image", "has_image_url", "has_sku", "has_currency"),
         *("has_availability", "has_stock", "has_rating", "has_reviews", "has_sales"),
     }
@@ -94,19 +95,36 @@ class Matched:
 
 
 def match_graph(
-    graph: DuckDBStore, scorer: Scorer, neighbors: int = NEIGHBORS, model: AskedModel | None = None
+    graph: DuckDBStore,
+    scorer: Scorer,
+    neighbors: int = NEIGHBORS,
+    model: AskedModel | None = None,
+    *,
+    listed_once: bool = False,
 ) -> Matched:
     """Match all listings of a graph, and make the graph say so in place of what earlier matching said.
 
     Matching again changes nothing.
 
+    Args:
+        graph: Open for writing.
+        scorer: Its bands decide.
+        neighbors: With so many others each listing is compared.
+        model: Decides the middle band; None: it stays open.
+        listed_once: What one merchant has under two titles is two products.
+
     Raises:
         SinkError: The graph cannot be written.
     """
-    settings = {"scorer": scorer.hash, "neighbors": neighbors, "model": model.name if model else None}
+    settings = {
+        "scorer": scorer.hash,
+        "neighbors": neighbors,
+        "model": model.name if model else None,
+        "listed_once": listed_once,
+    }
     run_id = f"{_RUN}{content_hash(settings)[:12]}"
     found = resolve(
-        listings_of(graph),
+        listings_of(graph, listed_once=listed_once),
         scorer,
         neighbors=neighbors,
         people=people_of(graph),
@@ -124,8 +142,8 @@ def _matchings(graph: DuckDBStore) -> list[str]:
     ]
 
 
-def listings_of(graph: DuckDBStore) -> list[Listing]:
-    """All listings, each with what is stated of it itself."""
+def listings_of(graph: DuckDBStore, *, listed_once: bool = False) -> list[Listing]:
+    """All listings, each with what is stated of it itself; with their merchants if these list a product once."""
     stated: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in graph.rows(_STATED):
         stated[row["product"]][row["predicate"]].add(row["label"])
@@ -138,16 +156,19 @@ def listings_of(graph: DuckDBStore) -> list[Listing]:
         each: _keys(schemas.for_category(each.removeprefix("category:")))
         for each in {"", *categories.values()}
     }
-    return [
+    listings = [
         _listing(
             row["product"],
             row["title"],
-            stated.pop(row["product"], {}),
+            stated.get(row["product"], {}),
             makers[row["product"]],
             keys[categories.get(row["product"], "")],
         )
         for row in graph.rows(_TITLES)
     ]
+    if not listed_once:
+        return listings
+    return [replace(each, merchants=frozenset(stated[each.id][_SELLER])) for each in listings]
 
 
 def people_of(graph: DuckDBStore) -> People:

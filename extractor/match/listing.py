@@ -29,3 +29,5 @@ class Listing:
     measured: frozenset[str] = frozenset()
     # GTINs in 14 digits.
     gtins: frozenset[str] = frozenset()
+    # Merchants who have it, of those that list a product once; what one lists apart is never brought together.
+    merchants: frozenset[str] = frozenset()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from extractor.match.ask import Answer, Decider
@@ -15,8 +16,8 @@ from extractor.match.cluster import Pair, cluster, spanning
 from extractor.match.evidence import evidence
 from extractor.match.listing import Listing
 from extractor.match.score import Scorer
-from extractor.match.table import build_table
-from extractor.match.veto import Claims, Spoken, claims, conflict, without
+from extractor.match.table import build_table, established
+from extractor.match.veto import Claims, Spoken, claims, conflict, model_keys, without
 
 # Probability of two listings with one GTIN, as nothing but a slip speaks against it.
 _SAME_GTIN = 0.99
@@ -107,6 +108,9 @@ class _Collection:
         rows = {listing.id: row for row, listing in enumerate(self._listings)}
         self._same, self._different = (_rows(pairs, rows) for pairs in (people.same, people.different))
         self._said = _heard([claims(listing) for listing in self._listings], self._same, self._different)
+        self._models = [*map(frozenset, established([*map(model_keys, self._listings)]))]
+        for row in chain.from_iterable(self._same):  # whatever it names, a person knows better
+            self._models[row] = frozenset()
         self._table = build_table(self._listings)
         # None: there is no language model.
         self._asked: dict[tuple[int, int], Answer | None] | None = None
@@ -127,7 +131,8 @@ class _Collection:
         return [pair._replace(score=max(pair.score, self._certainty(pair, same))) for pair in found]
 
     def cluster(self, pairs: Iterable[Pair]) -> list[list[int]]:
-        return cluster([Spoken(each) for each in self._said], pairs, self._scorer.bands.same)
+        spoken = [Spoken(*each) for each in zip(self._said, self._models, strict=True)]
+        return cluster(spoken, pairs, self._scorer.bands.same)
 
     def asked(self, pairs: Sequence[Pair], clusters: Sequence[Sequence[int]], decide: Decider) -> list[Pair]:
         """The pairs with the answers to the likeliest of the middle band for their scores."""

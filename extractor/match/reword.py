@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from random import Random
 
 from extractor.match.listing import Listing
 
 _SHOPS = ("| Velora Shop", "- free shipping", "@ Okapi Outlet", "NEW", "- buy online", "price", "kaufen", "")
-# Of four words so many may go.
-_DROPPED = 4
+# Of four words one may go, if one listing in so many says it: the others tell what it is.
+_DROPPED, _USUAL = 4, 250
 # Shops ask other prices: so much less or more.
 _CHEAPER, _DEARER = 0.75, 1.3
 
 
-def reword(listing: Listing, chance: Random) -> Listing:
-    """The same product: words dropped and moved, other signs and case, a shop's words behind, the brand elsewhere,
-    another price and fewer attributes; the id ends in "'"."""
+def usual_words(listings: Sequence[Listing]) -> Set[str]:
+    """Words of titles that many of a collection have: a shop may leave them out."""
+    count = Counter(word for listing in listings for word in {*listing.title.split()})
+    return {word for word, listed in count.items() if listed * _USUAL >= len(listings)}
+
+
+def reword(listing: Listing, chance: Random, usual: Set[str]) -> Listing:
+    """The same product: usual words dropped, words moved, other signs and case, a shop's words behind, the brand
+    elsewhere, another price and fewer attributes; the id ends in "'"."""
     words = listing.title.split()
     for _ in range(chance.randint(0, len(words) // _DROPPED)):
-        words.pop(chance.randrange(len(words)))
+        if droppable := [at for at, word in enumerate(words) if word in usual]:
+            words.pop(chance.choice(droppable))
     if len(words) > 2 and chance.random() < 0.5:
         words.append(words.pop(0))
     title = " ".join(words)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ def build_table(listings: Sequence[Listing]) -> Table:
         words=kind(tokens.words for tokens in of_title),
         joined=kind((*tokens.words, *tokens.joined) for tokens in of_title),
         codes=codes,
-        models=kind(_established([tokens.models for tokens in of_title])),
+        models=kind(established([tokens.models for tokens in of_title])),
         numbers=kind([word for word in tokens.words if word.isdigit()] for tokens in of_title),
         measures=kind([f"{unit}={number}" for unit, number in tokens.measures] for tokens in of_title),
         units=kind([unit for unit, _ in tokens.measures] for tokens in of_title),
@@ -130,8 +130,8 @@ def _rarest(codes: Sequence[str], weights: NDArray[np.float32]) -> str:
     return max(codes, key=lambda code: (weights[column(code)], code), default="")
 
 
-def _established(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
-    """The tokens that enough rows have."""
+def established(rows: Sequence[Collection[str]]) -> Iterator[list[str]]:
+    """Of each row the tokens that enough rows have."""
     count = Counter(token for row in rows for token in row)
     return ([token for token in row if count[token] >= _ESTABLISHED] for row in rows)
 

@@ -32,6 +32,13 @@ def match(
     neighbors: Annotated[
         int, typer.Option(min=1, max=1000, help="With so many others each listing is compared.")
     ] = NEIGHBORS,
+    listed_once: Annotated[
+        bool,
+        typer.Option(
+            "--listed-once",
+            help="No merchant lists a product twice: what one has under two titles is two products.",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +70,7 @@ def match(
         raise ConfigError(f"{ask_out}: its folder is not there; make it, or give another --ask-out")
     fitted = Scorer.load(scorer) if scorer else shipped_scorer()
     with changing(graph) as store, _asked_model(engine, model, base_url) as asked:
-        matched = match_graph(store, fitted, neighbors, asked)
+        matched = match_graph(store, fitted, neighbors, asked, listed_once=listed_once)
     if ask_out:
         _write_asked(matched, ask_out)
     if as_json:
