@@ -144,8 +144,9 @@ def word(product: str, brand: str, run: str, act: str) -> Said:
     return Said(node, "has_brand", Node(brand, "Brand", brand[6:]), 1.0, origin)
 
 
-def in_memory() -> DuckDBStore:
-    return DuckDBStore(Path(":memory:"))
+def in_memory(batch_statements: int = 8) -> DuckDBStore:
+    """A graph that merges in small batches."""
+    return DuckDBStore(Path(":memory:"), batch_statements=batch_statements)
 
 
 @pytest.fixture
@@ -381,7 +382,7 @@ class Event:
 
     def tell(self, store: DuckDBStore) -> None:
         if isinstance(self.content, Path):
-            merge_runs([self.content], store, batch_statements=8)
+            merge_runs([self.content], store)
         else:
             store.state(self.run_id, {"created": self.created} if self.created else {}, self.content)
 
@@ -481,9 +482,9 @@ def test_a_broken_line_is_told_and_what_came_before_stays(tmp_path: Path, line: 
     folder = write_run(tmp_path / "run", "r", [SONY, SONY])
     journal = folder / "outcomes.jsonl"
     journal.write_text(journal.read_text("utf-8") + line + "\n", encoding="utf-8")
-    with in_memory() as store:
+    with in_memory(batch_statements=1) as store:
         with pytest.raises(ExtractorError) as error:
-            merge_runs([folder], store, batch_statements=1)
+            merge_runs([folder], store)
         assert "\n" not in str(error.value)
         assert store.stats()["nodes"]["Product"] == 1
         assert list(problems(store)) == []

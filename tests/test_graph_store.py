@@ -21,7 +21,6 @@ from extractor.errors import ConfigError, SinkError
 from extractor.graph.check import problems
 from extractor.graph.merge import merge_runs
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.graph.stores.faults import interruptible
 from extractor.graph.stores.snapshot import write_snapshot
 
 
@@ -261,11 +260,3 @@ def test_a_query_that_does_not_end_is_ended(file: Path) -> None:
     told = graph("query", ENDLESS, "--graph", file, "--timeout", "0.2")
     assert told == (2, "", "query: not done after 0.2 s; ask for less or give more time\n")
     assert graph("query", "SELECT 1", "--graph", file, "--timeout", "0.2")[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("message", "told"), [("Query interrupted", KeyboardInterrupt), ("another", RuntimeError)]
-)
-def test_what_duckdb_makes_of_ctrl_c_is_one_again(message: str, told: type[BaseException]) -> None:
-    with pytest.raises(told), interruptible():
-        raise RuntimeError(message)

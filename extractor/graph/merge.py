@@ -25,10 +25,6 @@ from extractor.journal import OUTCOMES, read_manifest, read_outcomes
 from extractor.records import Outcome
 from extractor.schema_set import SchemaSet, read_schemas
 
-# Statements in one transaction: more than a row group of DuckDB (122,880), which it then writes straight to the file;
-# some 200 MB in memory.
-_BATCH = 150_000
-
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -49,7 +45,6 @@ def merge_runs(
     *,
     linker: Linker | None = None,
     min_confidence: float = 0.0,
-    batch_statements: int = _BATCH,
 ) -> list[Merged]:
     """Merge run folders, one transaction a batch; what is missing from a folder is found before any is read.
 
@@ -58,7 +53,6 @@ def merge_runs(
         store: Open for writing.
         linker: Knows which brand a name means; None: a brand is what it is called.
         min_confidence: Values below it are not stated; they stay in the run folder.
-        batch_statements: A batch ends when it has so many statements.
 
     Raises:
         ConfigError: A folder is none of a run, or its schemas are broken.
@@ -69,7 +63,7 @@ def merge_runs(
     try:
         with _no_collection():
             return [
-                _merge(*run, store, linker, min_confidence, batch_statements)
+                _merge(*run, store, linker, min_confidence)
                 for run in zip(folders, manifests, schemas, strict=True)
             ]
     finally:  # also for the batches before a broken line
@@ -88,10 +82,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-# Outcome and id of its run -> what it says.
-_Reader = Callable[[Outcome, str], ProductFacts | None]
-
-
 def _merge(
     folder: Path,
     manifest: Mapping[str, Any],
@@ -99,37 +89,39 @@ def _merge(
     store: Store,
     linker: Linker | None,
     min_confidence: float,
-    batch_statements: int,
 ) -> Merged:
     run_id = str(manifest["run_id"])
-    read = partial(facts_of, targets=Targets(schemas), linker=linker)
     store.add_run(run_id, manifest, schemas)
-    outcomes, change = 0, Change()
-    # By product: were one to have two lines, the later would count, here as in the store.
-    batch: dict[str, ProductFacts] = {}
-    size = 0
-    for outcome in read_outcomes(folder):
-        outcomes += 1
-        sure = tuple(value for value in outcome.values if value.confidence >= min_confidence)
-        facts = _facts(folder, replace(outcome, values=sure), run_id, read)
-        if facts is None:
-            continue
-        batch[facts.product_id] = facts
-        size += len(facts.statements)
-        if size >= batch_statements:
-            change += store.merge(run_id, list(batch.values()))
-            batch, size = {}, 0
-    if batch:
-        change += store.merge(run_id, list(batch.values()))
-    return Merged(run_id, outcomes, change, _is_half_written(folder / OUTCOMES))
+    read = partial(facts_of, run_id=run_id, targets=Targets(schemas), linker=linker)
+    journal = _Journal(folder, min_confidence, read)
+    change = store.merge(run_id, journal)
+    return Merged(run_id, journal.outcomes, change, _is_half_written(folder / OUTCOMES))
 
 
-def _facts(folder: Path, outcome: Outcome, run_id: str, read: _Reader) -> ProductFacts | None:
-    try:
-        return read(outcome, run_id)
-    except (AttributeError, TypeError, ValueError) as error:  # `from_json` does not look at every type
-        where = f"{folder / OUTCOMES}: {outcome.product_id}"
-        raise SinkError(f"{where}: no sound outcome ({error}); delete its line and run it again") from error
+@dataclass(slots=True)
+class _Journal:
+    """What the outcomes of a run folder say, one after the other; counts them."""
+
+    folder: Path
+    min_confidence: float
+    read: Callable[[Outcome], ProductFacts | None]
+    outcomes: int = 0
+
+    def __iter__(self) -> Iterator[ProductFacts]:
+        for outcome in read_outcomes(self.folder):
+            self.outcomes += 1
+            sure = tuple(value for value in outcome.values if value.confidence >= self.min_confidence)
+            if facts := self._facts(replace(outcome, values=sure)):
+                yield facts
+
+    def _facts(self, outcome: Outcome) -> ProductFacts | None:
+        try:
+            return self.read(outcome)
+        except (AttributeError, TypeError, ValueError) as error:  # `from_json` does not look at every type
+            where = f"{self.folder / OUTCOMES}: {outcome.product_id}"
+            raise SinkError(
+                f"{where}: no sound outcome ({error}); delete its line and run it again"
+            ) from error
 
 
 def _is_half_written(file: Path) -> bool:

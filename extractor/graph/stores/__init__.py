@@ -5,7 +5,7 @@ A store with a new name is a module with the methods of `Store` and a line in `_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -35,10 +35,10 @@ class Store(Protocol):
     def add_run(self, run_id: str, manifest: Mapping[str, Any], schemas: SchemaSet) -> None:
         """Record a run, or its changed manifest, and the schemas it was made with; ranks follow."""
 
-    def merge(self, run_id: str, batch: Sequence[ProductFacts]) -> Change:
-        """Make these facts all that the run says of their products, in one transaction.
+    def merge(self, run_id: str, facts: Iterable[ProductFacts]) -> Change:
+        """Make these facts all that the run says of their products, one transaction a batch; the run was added.
 
-        Products of a batch are distinct, and the run was added.
+        Of two about one product the later count. When there is an error, the batches before it stay.
         """
 
     def state(

@@ -20,23 +20,11 @@ _FULL = ("No space left", "Disk quota exceeded", "File too large")
 def mapped(path: Path) -> Iterator[None]:
     """Errors of DuckDB and Arrow within leave as ExtractorErrors about `path`."""
     try:
-        with interruptible():
-            yield
+        yield
     except ExtractorError:
         raise
     except (duckdb.Error, pa.ArrowException, UnicodeEncodeError) as error:  # the last: a lone surrogate
         raise _explained(path, str(error)) from error
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt as everywhere, and not the RuntimeError that a working DuckDB makes of it."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from error
 
 
 def first_line(error: object) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from extractor.graph.identity import DIFFERENT, SAME, identify
 from extractor.graph.rank import ALWAYS_FUNCTIONAL, Claim, Verdict, rank, verdicts
-from extractor.graph.stores.tables import table
+from extractor.graph.stores.arrow import table
 
 # Statements looked at together, but for the last product of a part: bounds the memory of settling a whole graph.
 _PART = 200_000
@@ -69,7 +69,7 @@ _ALWAYS = tuple(sorted(ALWAYS_FUNCTIONAL))
 # it, or a rank was given before, can a rank be another than normal.
 _CONTESTED = f"""
 CREATE OR REPLACE TEMP TABLE contested AS
-WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS (
+WITH part AS (FROM grouped WHERE of BETWEEN $first AND $last), said AS NOT MATERIALIZED (
     FROM statements JOIN part USING (product) WHERE NOT {_PAIR}
 ), word AS (
     SELECT subject, predicate, object FROM statements WHERE source = 'person' AND NOT {_PAIR}

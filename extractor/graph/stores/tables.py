@@ -1,6 +1,4 @@
-"""The tables of a DuckDB graph: how they are made, brought up to date, and what goes into them.
-
-In: a connection, or facts. Out: tables, Arrow tables.
+"""The tables of a DuckDB graph: how they are made and brought up to date.
 
 No table but `runs` has an index. DuckDB lets only one process write, and a write never inserts a row that is
 there, so ids stay unique without one; an index on random 128-bit ids would make the file several times larger
@@ -10,18 +8,12 @@ run's row groups only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import duckdb
-import pyarrow as pa
 
 from extractor.errors import ConfigError
-from extractor.graph.nodes import KINDS, Node
-from extractor.graph.statements import Facts, ProductFacts
-from extractor.records import Provenance, Statement
+from extractor.graph.nodes import KINDS
 
 # Raised when the tables change in a way that an older package cannot read.
 FORMAT = 3
@@ -84,16 +76,6 @@ UPDATE graph_format SET version = 2;
     2: f"{_SINCE_3} UPDATE graph_format SET version = 3;",
 }
 
-_LISTING_COLUMNS = dict.fromkeys(("run", "product", "title", "content_hash"), pa.string())
-# Rank and reason are the store's own.
-STATEMENT_COLUMNS = {
-    **dict.fromkeys(("id", "subject", "predicate", "object", "label", "rank"), pa.string()),
-    "confidence": pa.float64(),
-    **dict.fromkeys(("run", "product", "source"), pa.string()),
-    **dict.fromkeys(("span_start", "span_end"), pa.int32()),
-    **dict.fromkeys(("quote", "prompt", "schema", "model"), pa.string()),
-}
-
 
 def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> bool:
     """Make the tables of a new file, bring an older one up to date; refuse what is no graph, or newer.
@@ -128,54 +110,3 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
     for older in range(version, FORMAT):
         connection.execute(_MIGRATIONS[older])
     return bool(version < FORMAT)
-
-
-def listing_table(run_id: str, batch: Sequence[ProductFacts]) -> pa.Table:
-    columns = [f.product_id for f in batch], [f.title for f in batch], [f.content_hash for f in batch]
-    return _arrow(_LISTING_COLUMNS, [run_id] * len(batch), *columns)
-
-
-def shared_facts(batch: Sequence[ProductFacts]) -> Facts:
-    """What the batch says of categories, each statement once."""
-    nodes: dict[str, Node] = {}
-    statements: dict[str, Statement] = {}
-    for facts in {id(facts.shared): facts.shared for facts in batch}.values():
-        nodes.update(facts.nodes)
-        statements.update(facts.statements)
-    return Facts(nodes, statements)
-
-
-def statement_table(batch: Sequence[ProductFacts | Facts]) -> pa.Table:
-    """Statements of the facts; no two of them may state the same."""
-    names = [name for facts in batch for name in facts.statements]
-    said = [statement for facts in batch for statement in facts.statements.values()]
-    labels = [facts.nodes[s.object].label for facts in batch for s in facts.statements.values()]
-    *what, origins = _transposed(said, Statement)
-    *of, spans, quote, prompt, schema, model = _transposed(origins, Provenance)
-    return _arrow(
-        STATEMENT_COLUMNS,
-        names,
-        *what[:3],
-        labels,
-        *what[3:],
-        *of,
-        [span and span.start for span in spans],
-        [span and span.end for span in spans],
-        *(quote, prompt, schema, model),
-    )
-
-
-def _transposed(rows: Sequence[Any], of: type[NamedTuple]) -> list[list[Any]]:
-    """Column by column: `zip(*rows)` takes ten times as long."""
-    return [list(map(itemgetter(at), rows)) for at in range(len(of._fields))]
-
-
-def table(columns: Mapping[str, pa.DataType], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
-    """Rows, in the order of `columns`."""
-    rows = [*rows]
-    return _arrow(columns, *([row[at] for row in rows] for at in range(len(columns))))
-
-
-def _arrow(columns: Mapping[str, pa.DataType], *values: Sequence[Any]) -> pa.Table:
-    arrays = [pa.array(v, type=t) for v, t in zip(values, columns.values(), strict=True)]
-    return pa.table(arrays, names=list(columns))
