@@ -1,10 +1,11 @@
 """How a graph grows: bulk load against a bare COPY, a nightly delta, memory; on synthetic listings from a seed.
 
-For each size, in a process of its own, the store merges the facts of one run in batches of the size that
-`extractor graph merge` takes, then those of a second run of 10,000 listings, half of them known, with other values. The
-bare load is DuckDB's COPY of the very same rows, from CSV and from Parquet, into tables without constraints, then a
-unique index on the ids of statements and nodes, with the same number of threads. Making facts of outcomes is not
-timed: memory.py does that. Prints a JSON line a size. Ratios within one run hold on a busy machine, seconds do not.
+For each size, in a process of its own, the store merges the facts of one run as `extractor graph merge` has it do, then
+those of a second run of 10,000 listings, half of them known, with other values. All facts are there before the clock
+starts, so that nothing is done while they are made; they are made as they are merged, and nothing is timed, in another
+process, whose memory is the one that is told. The bare load is DuckDB's COPY of the very same rows, from CSV and from
+Parquet, into tables without constraints, then a unique index on the ids of statements and nodes, with as many
+threads. Prints a JSON line a size. Ratios within one run hold on a busy machine, seconds do not.
 
     python eval/bench/graph_scale.py                # 100,000, 300,000 and 1,000,000 statements
 """
@@ -19,24 +20,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
 from extractor.graph.statements import ProductFacts, facts_of
+from extractor.graph.stores.arrow import BATCH, batches
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.graph.stores.tables import listing_table, shared_facts, statement_table
 from extractor.graph.targets import Targets
 from extractor.records import AttributeValue, CategoryChoice, MadeBy, Outcome, Span
 from extractor.schema_set import shipped_schemas
 
 SIZES = (100_000, 300_000, 1_000_000)
 SEED = 1
-# As in merge.py.
-BATCH_STATEMENTS = 150_000
 DELTA_LISTINGS = 10_000
 COLORS = ("black", "white", "red", "blue", "green", "grey", "silver", "gold")
 MADE_BY = MadeBy(prompt="attributes@v1", schema="electronics.tvs", model="synthetic")
@@ -47,11 +47,11 @@ GOALS = {"ratio_csv": 2.0, "ratio_parquet": 2.0, "delta_s": 5.0, "peak_mb": 2000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="statements of the graphs")
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
+    if options.child:
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(measure(options.measure, Path(folder))))
+            print(json.dumps(CHILDREN[options.child](options.sizes[0], Path(folder))))
     else:
         compare(options.sizes)
 
@@ -59,8 +59,12 @@ def main() -> None:
 def compare(sizes: Sequence[int]) -> None:
     first_us = 0.0
     for size in sizes:
-        command = [sys.executable, __file__, "--measure", str(size)]
-        figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        figures = {}
+        for child in CHILDREN:
+            command = [sys.executable, __file__, str(size), "--child", child]
+            figures |= json.loads(
+                subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            )
         each_us = 1e6 * figures["bulk_cpu_s"] / figures["statements"]
         first_us = first_us or each_us
         figures |= {"cpu_us_per_statement": round(each_us, 1), "growth": round(each_us / first_us, 2)}
@@ -71,23 +75,23 @@ def compare(sizes: Sequence[int]) -> None:
         )
 
 
-def measure(size: int, folder: Path) -> dict[str, Any]:
-    """Seconds and peak memory of one size."""
+def seconds(size: int, folder: Path) -> dict[str, Any]:
+    """Wall-clock and CPU seconds of one size."""
     targets = Targets(shipped_schemas())
     graph = folder / "graph.duckdb"
-    bulk_s, bulk_cpu_s, listings = load(graph, "bulk", listings_of(size, targets, "bulk"))
-    arrow_cpu_s = to_arrow(listings_of(size, targets, "bulk"))
-    bulk_peak_mb, known = peak_mb(), listings - DELTA_LISTINGS // 2
+    facts = list(listings_of(size, targets, "bulk"))
+    bulk_s, bulk_cpu_s = load(graph, "bulk", facts)
+    arrow_cpu_s = to_arrow(facts)
     with DuckDBStore(graph, read_only=True) as store:
         statements = store.stats()["statements"]
-    delta_s, delta_cpu_s, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, targets, "delta"))
-    again_s, _, _ = load(graph, "delta", listings_from(known, DELTA_LISTINGS, targets, "delta"))
-    peak = peak_mb()
+    delta = list(delta_after(len(facts), targets))
+    delta_s, delta_cpu_s = load(graph, "delta", delta)
+    again_s, _ = load(graph, "delta", delta)
     csv_s, csv_cpu_s = bare(folder, "csv")
     parquet_s, parquet_cpu_s = bare(folder, "parquet")
     return {
         "statements": statements,
-        "listings": listings,
+        "listings": len(facts),
         "bulk_s": round(bulk_s, 1),
         "bulk_cpu_s": round(bulk_cpu_s, 1),
         "arrow_cpu_s": round(arrow_cpu_s, 1),
@@ -100,64 +104,54 @@ def measure(size: int, folder: Path) -> dict[str, Any]:
         "delta_s": round(delta_s, 2),
         "delta_cpu_s": round(delta_cpu_s, 2),
         "delta_again_s": round(again_s, 2),
-        "peak_mb_after_bulk": bulk_peak_mb,
-        "peak_mb": peak,
         "file_mb": round(graph.stat().st_size / 1e6),
     }
 
 
-def load(graph: Path, run_id: str, facts: Iterator[ProductFacts]) -> tuple[float, float, int]:
-    """Merge a run as merge_runs does; wall-clock and CPU seconds in the store from opening to closing, and listings."""
-    clock = Clock()
-    listings = 0
+def memory(size: int, folder: Path) -> dict[str, Any]:
+    """Peak memory of one size, facts made as they are merged."""
+    targets = Targets(shipped_schemas())
+    graph = folder / "graph.duckdb"
+    load(graph, "bulk", listings_of(size, targets, "bulk"))
+    after_bulk = peak_mb()
+    with DuckDBStore(graph, read_only=True) as store:
+        known = store.stats()["nodes"]["Product"]
+    load(graph, "delta", delta_after(known, targets))
+    return {"peak_mb_after_bulk": after_bulk, "peak_mb": peak_mb()}
+
+
+CHILDREN = {"seconds": seconds, "memory": memory}
+
+
+def load(graph: Path, run_id: str, facts: Iterable[ProductFacts]) -> tuple[float, float]:
+    """Merge a run as merge_runs does; wall-clock and CPU seconds from opening the store to closing it."""
     created = "2026-01-01" if run_id == "bulk" else "2026-01-02"
-    with clock:
-        store = DuckDBStore(graph)
+    with Clock() as clock, DuckDBStore(graph) as store:
         store.add_run(run_id, {"run_id": run_id, "created": created}, shipped_schemas())
-    for batch in batches(facts):
-        listings += len(batch)
-        with clock:
-            store.merge(run_id, batch)
-    with clock:
+        store.merge(run_id, facts)
         store.settle()
-        store.close()
-    return clock.wall_s, clock.cpu_s, listings
+    return clock.wall_s, clock.cpu_s
 
 
-def to_arrow(facts: Iterator[ProductFacts]) -> float:
+def to_arrow(facts: Iterable[ProductFacts]) -> float:
     """CPU seconds of the load that Python's rows take to become Arrow's, which COPY's are."""
-    clock = Clock()
-    for batch in batches(facts):
-        with clock:
-            listing_table("bulk", batch)
-            statement_table([*batch, shared_facts(batch)])
+    with Clock() as clock:
+        deque(batches("bulk", facts, BATCH), maxlen=0)
     return clock.cpu_s
 
 
 class Clock:
-    """Adds up the seconds within its blocks."""
+    """The seconds of its block."""
 
     wall_s = cpu_s = 0.0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self.started, self.cpu = time.perf_counter(), time.process_time()
+        return self
 
     def __exit__(self, *exc: object) -> None:
-        self.wall_s += time.perf_counter() - self.started
-        self.cpu_s += time.process_time() - self.cpu
-
-
-def batches(facts: Iterator[ProductFacts]) -> Iterator[list[ProductFacts]]:
-    batch: list[ProductFacts] = []
-    size = 0
-    for each in facts:
-        batch.append(each)
-        size += len(each.statements)
-        if size >= BATCH_STATEMENTS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+        self.wall_s = time.perf_counter() - self.started
+        self.cpu_s = time.process_time() - self.cpu
 
 
 def listings_of(statements: int, targets: Targets, run_id: str) -> Iterator[ProductFacts]:
@@ -168,6 +162,11 @@ def listings_of(statements: int, targets: Targets, run_id: str) -> Iterator[Prod
             return
         left -= len(facts.statements)
         yield facts
+
+
+def delta_after(listings: int, targets: Targets) -> Iterator[ProductFacts]:
+    """Of a later run: half known, half new."""
+    return listings_from(listings - DELTA_LISTINGS // 2, DELTA_LISTINGS, targets, "delta")
 
 
 def listings_from(first: int, count: int, targets: Targets, run_id: str) -> Iterator[ProductFacts]:
@@ -217,8 +216,7 @@ def bare(folder: Path, form: str) -> tuple[float, float]:
     with duckdb.connect(str(folder / f"{form}.duckdb"), config={"threads": "2"}) as connection:
         for name in tables:
             connection.execute(f"CREATE TABLE {name} AS FROM '{folder / name}-empty.parquet'")
-        clock = Clock()
-        with clock:
+        with Clock() as clock:
             for name in tables:
                 connection.execute(f"COPY {name} FROM '{folder / name}.{form}'")
             for name in ("statements", "nodes"):
