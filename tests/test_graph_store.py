@@ -6,20 +6,24 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
-from test_graph import SCHEMAS, SONY, outcome, said, snapshot, write_run
+from test_graph import SCHEMAS, SONY, TARGETS, outcome, said, snapshot, write_run
 from test_graph_cli import graph
 
 from extractor.errors import ConfigError, SinkError
 from extractor.graph.check import problems
 from extractor.graph.merge import merge_runs
+from extractor.graph.statements import ProductFacts, facts_of
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.stores.snapshot import write_snapshot
 
@@ -260,3 +264,79 @@ def test_a_query_that_does_not_end_is_ended(file: Path) -> None:
     told = graph("query", ENDLESS, "--graph", file, "--timeout", "0.2")
     assert told == (2, "", "query: not done after 0.2 s; ask for less or give more time\n")
     assert graph("query", "SELECT 1", "--graph", file, "--timeout", "0.2")[0] == 0
+
+
+# ---- Ctrl-C
+
+# DuckDB makes the file when it begins to work; then the graph is there to go on with.
+COPY = f"""
+import signal, sys
+from pathlib import Path
+from extractor.graph.stores.duckdb import DuckDBStore
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+with DuckDBStore(Path(sys.argv[1])) as store:
+    try:
+        store.copy_to_csv("{ENDLESS}", Path(sys.argv[2]))
+    except KeyboardInterrupt:
+        print("stopped;", store.stats()["runs"], "run")
+"""
+
+
+def test_ctrl_c_is_heard_while_duckdb_works(tmp_path: Path, file: Path) -> None:
+    copy = tmp_path / "endless.csv"
+    command = [sys.executable, "-c", COPY, str(file), str(copy)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not copy.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        try:
+            told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, *told) == (0, "stopped; 1 run\n", "")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Timer]:
+    """Pressed soon after it is started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    yield timer
+    timer.join()
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.query(ENDLESS),
+        lambda store: list(store.rows(ENDLESS)),
+        lambda store: list(store.query("FROM range(10000000000)", timeout_s=600)[1]),
+    ],
+)
+def test_ctrl_c_ends_a_query(file: Path, ctrl_c: Timer, ask: Callable[[DuckDBStore], object]) -> None:
+    with DuckDBStore(file, read_only=True) as store:
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c.start()
+            ask(store)
+        assert store.stats()["runs"] == 1
+
+
+def test_ctrl_c_in_the_middle_of_a_merge_keeps_the_batches_before(tmp_path: Path, ctrl_c: Timer) -> None:
+    facts = [facts_of(outcome(f"x{n}", "Sony TV"), "r", TARGETS) for n in range(3)]
+
+    def endless() -> Iterator[ProductFacts]:
+        for each in facts:
+            assert each is not None
+            yield each
+        ctrl_c.start()
+        while True:
+            time.sleep(0.01)
+
+    with DuckDBStore(tmp_path / "g.duckdb", batch_statements=1) as store:
+        store.add_run("r", {}, SCHEMAS)
+        with pytest.raises(KeyboardInterrupt):
+            store.merge("r", endless())
+        assert [*store.rows("SELECT count(*) AS listings FROM listings")] == [{"listings": 3}]
+        assert list(problems(store)) == []
