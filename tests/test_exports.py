@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
@@ -311,3 +312,44 @@ def test_an_empty_graph_can_be_exported(tmp_path: Path) -> None:
             export(store, name, tmp_path / name)
     assert (tmp_path / "nquads").read_text() == ""
     assert json.loads((tmp_path / "jsonld").read_text())["@graph"] == []
+
+
+# ---- what a killed export leaves
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_what_a_killed_export_left_is_gone_after_the_next(
+    tmp_path: Path, graph: DuckDBStore, is_moved: bool
+) -> None:
+    """It was killed while it wrote, or when it had moved the earlier export out of the way."""
+    out, scratch = tmp_path / "out", tmp_path / ".export-out"
+    export(graph, "parquet", out)
+    earlier = sorted(out.iterdir())
+    (scratch / "new").mkdir(parents=True)
+    (scratch / "new" / "nodes.parquet").touch()
+    if is_moved:
+        out.rename(scratch / "old")
+    with pytest.raises(ConfigError, match="--force"):
+        export(graph, "parquet", out)
+    assert (sorted(out.iterdir()), scratch.exists()) == (earlier, False)
+    export(graph, "parquet", out, force=True)
+    assert (sorted(out.iterdir()), scratch.exists()) == (earlier, False)
+
+
+def test_a_folder_of_somebody_else_is_in_the_way_of_an_export(tmp_path: Path, graph: DuckDBStore) -> None:
+    thesis = tmp_path / ".export-out" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(ConfigError, match="is in the way"):
+        export(graph, "parquet", tmp_path / "out")
+    assert thesis.read_text() == "years of work"
+
+
+def test_two_exports_to_one_place_at_once(tmp_path: Path, graph: DuckDBStore) -> None:
+    folder = tmp_path / ".export-out"
+    folder.mkdir()
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(SinkError, match="out: another process exports to it"):
+        export(graph, "parquet", tmp_path / "out")
+    os.close(handle)

@@ -36,13 +36,17 @@ TAIL_BYTES = 64
 T = TypeVar("T")
 
 
-def lock(file: IO[bytes], folder: Path) -> None:
+def lock(file: IO[bytes] | int, busy: str) -> None:
+    """Hold an open file or folder against other processes until it is closed.
+
+    Args:
+        file: It, or its descriptor.
+        busy: What to say when another process holds it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SinkError(
-            f"{folder}: another process writes this run; let it end or choose another --out"
-        ) from error
+        raise SinkError(busy) from error
 
 
 def read_lines(folder: Path) -> Iterator[tuple[Outcome, dict[str, Any]]]:

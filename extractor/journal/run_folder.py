@@ -105,7 +105,7 @@ class Journal:
             file = (folder / OUTCOMES).open("a+b", buffering=0)
         try:
             with sink_errors(folder):
-                lock(file, folder)
+                lock(file, f"{folder}: another process writes this run; let it end or choose another --out")
                 manifest = begin_or_go_on(folder, config, made_by or MadeBy(), versions or {})
                 file.truncate(complete_bytes(file))
             index = open_index(folder, manifest["run_id"])

@@ -73,7 +73,8 @@ def write_features(graph: DuckDBStore, out: Path) -> Features:
             (out / _LOCK).open("wb") as file,
             tempfile.TemporaryDirectory(prefix=".new.", dir=out) as scratch,
         ):
-            lock(file, out)  # two at once would give the same numbers to different things
+            # Two at once would give the same numbers to different things.
+            lock(file, f"{out}: another process writes this folder; let it end or choose another --out")
             return _write(graph, out, Path(scratch))
 
 

@@ -8,14 +8,16 @@ In: a graph and a path. Out: a file or folder there, whole or not at all. A new 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from extractor.errors import ConfigError, SinkError
 from extractor.graph.stores.duckdb import DuckDBStore
-from extractor.journal.files import sink_errors
+from extractor.journal.files import lock, sink_errors
 
 # Name -> module with `write`; imported when asked for.
 EXPORTS = {
@@ -27,6 +29,8 @@ EXPORTS = {
 }
 # Formats for what a person looks at, which is never a whole graph.
 NEIGHBORHOODS = {"graphml": "extractor.graph.exports.graphml"}
+# In the scratch folder: what is being written, and what it will replace.
+_NEW, _OLD = "new", "old"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,15 @@ def export(
     _check(name, around)
     with sink_errors(out):
         place = Path(os.path.realpath(out))  # a link stays a link
-        _check_place(out, place, force=force)
-        # Beside its place, because a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=place.parent) as scratch:
-            new = Path(scratch) / "new"
+        if not place.parent.is_dir():
+            raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
+        with _scratch(place) as scratch:
+            _check_place(out, place, force=force)
+            new = scratch / _NEW
             _write(graph, name, new, out, around)
             if place.exists() and (place.is_dir() != new.is_dir() or not _names(place) <= _names(new)):
                 raise ConfigError(f"{out}: holds something else than such an export; give another --out")
-            _replace(new, place, Path(scratch) / "old")
+            _replace(new, place, scratch / _OLD)
 
 
 def _check(name: str, around: Neighborhood | None) -> None:
@@ -94,8 +99,6 @@ def _write(graph: DuckDBStore, name: str, new: Path, out: Path, around: Neighbor
 
 def _check_place(out: Path, place: Path, *, force: bool) -> None:
     """Nobody's home folder, device or graph goes away by a slip in --out, not even by force."""
-    if not place.parent.is_dir():
-        raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
     if place.exists() and not (place.is_file() or place.is_dir()):
         raise ConfigError(f"{out}: neither a file nor a folder; give another --out")
     if place.is_file() and _is_database(place):
@@ -108,6 +111,46 @@ def _is_database(file: Path) -> bool:
     """Whether DuckDB made it: its storage format has these letters behind a checksum of eight bytes."""
     with file.open("rb") as head:
         return head.read(12)[8:] == b"DUCK"
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """A folder for one export to this place, beside it because a rename is atomic only within one file system.
+
+    What a killed export left there goes; what it had put aside to replace it comes back.
+    """
+    folder = place.with_name(f".export-{place.name}")
+    folder.mkdir(exist_ok=True)
+    with _opened(folder) as handle:
+        lock(handle, f"{place}: another process exports to it; let it end first")
+        if not _names(folder) <= {_NEW, _OLD}:
+            raise ConfigError(
+                f"{folder}: is in the way and none of an export; move it, or give another --out"
+            )
+        if (folder / _OLD).exists() and not place.exists():
+            (folder / _OLD).rename(place)
+        _remove(folder / _NEW)
+        _remove(folder / _OLD)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _replace(new: Path, out: Path, old: Path) -> None:

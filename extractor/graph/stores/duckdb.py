@@ -221,7 +221,9 @@ class DuckDBStore:
     def _undo(self, run_id: str) -> Change:
         if not has_run(self._connection, run_id):
             look_up = f"extractor graph query 'SELECT id FROM runs' --graph {self._path}"
-            raise ConfigError(f"{self._path}: no run {run_id!r}; `{look_up}` lists them")
+            raise ConfigError(
+                f"{self._path}: no run {run_id!r}, it may be undone already; `{look_up}` lists those there are"
+            )
         listings = listings_of(self._connection, run_id)
         removed = drop_run(self._connection, run_id)
         self._settle(listings)

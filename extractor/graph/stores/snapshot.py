@@ -8,7 +8,6 @@ resolves `current` once.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from extractor.errors import ConfigError, SinkError
-from extractor.journal.files import sink_errors
+from extractor.errors import ConfigError
+from extractor.journal.files import lock, sink_errors
 
 if TYPE_CHECKING:
     from extractor.graph.stores.duckdb import DuckDBStore
@@ -118,8 +117,5 @@ def _is_free(folder: Path) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     with (folder / _LOCK).open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SinkError(f"{folder}: another process writes this snapshot; let it end first") from error
+        lock(file, f"{folder}: another process writes this snapshot; let it end first")
         yield
