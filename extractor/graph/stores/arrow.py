@@ -17,10 +17,12 @@ from extractor.graph.nodes import Node
 from extractor.graph.statements import Facts, ProductFacts
 from extractor.records import Provenance, Statement
 
-# Statements of one transaction: three of DuckDB's row groups. Full ones are written straight to the file; the next
-# checkpoint writes again what fits into fewer when up to four neighbors are taken together, which three full ones and
-# a rest never do. With batches of 150,000, loading took twice as long and the file was twice as large.
-BATCH = 3 * 122_880
+# Rows that DuckDB keeps together, and writes straight to the file when it gets so many at once.
+_ROW_GROUP = 122_880
+# Statements of one transaction: a row group that is full and one of three quarters. The next checkpoint writes two,
+# three or four neighbors again when they fit into one less, which these never do. After batches of 150,000 it wrote
+# all of them again: loading took twice as long and the file was twice as large.
+BATCH = _ROW_GROUP * 7 // 4
 # Statements that are Python's objects at one time.
 _PIECE = 20_000
 
