@@ -19,8 +19,8 @@ from extractor.records import Provenance, Statement
 
 # Rows that DuckDB keeps together, and writes straight to the file when it gets so many at once.
 _ROW_GROUP = 122_880
-# Statements of one transaction: a row group that is full and one of three quarters. The next checkpoint writes two,
-# three or four neighbors again when they fit into one less, which these never do. After batches of 150,000 it wrote
+# Statements of one transaction: a row group that is full and one of three quarters. The next checkpoint writes again
+# what fits into fewer row groups, up to three, with its neighbors; these never do. After batches of 150,000 it wrote
 # all of them again: loading took twice as long and the file was twice as large.
 BATCH = _ROW_GROUP * 7 // 4
 # Statements that are Python's objects at one time.
