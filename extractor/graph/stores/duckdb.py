@@ -119,16 +119,15 @@ class DuckDBStore:
 
     def _queried(self, sql: str, timeout_s: float | None) -> Iterator[tuple[Any, ...]]:
         """The names, then the rows: an error may show at a row only."""
-        ends = None if timeout_s is None else time.monotonic() + timeout_s
-
-        def answer(work: Callable[[], Result]) -> Result:
-            return self._worker.call(work, cursor.interrupt, ends and max(0.0, ends - time.monotonic()))
-
+        left_s = _countdown(timeout_s)
         try:
             with closing(self._connection.cursor()) as cursor:
-                answer(lambda: cursor.execute(_one_select(cursor, sql)))
+                ask = partial(cursor.execute, _one_select(cursor, sql))
+                self._worker.call(ask, cursor.interrupt, left_s())
                 yield tuple(column[0] for column in cursor.description or ())
-                while batch := answer(partial(cursor.fetchmany, 1_000)):
+                while batch := self._worker.call(
+                    partial(cursor.fetchmany, 1_000), cursor.interrupt, left_s()
+                ):
                     yield from batch
         except TimeoutError as error:
             raise ConfigError(
@@ -262,6 +261,14 @@ def _connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=settings)
     attach_snapshot(connection, path)
     return connection
+
+
+def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
+    """How many of these seconds are left, each time it is asked."""
+    if timeout_s is None:
+        return lambda: None
+    ends = time.monotonic() + timeout_s
+    return lambda: max(0.0, ends - time.monotonic())
 
 
 def _one_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
