@@ -107,7 +107,7 @@ class Killer:
         """Whether the session was killed: it may be through before."""
         started = time.time()
         pid = self.start(config)
-        self.wait(config.out / "outcomes.jsonl", pid)
+        self.wait(config, pid, started)
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         if not os.WIFSIGNALED(status):
@@ -118,12 +118,17 @@ class Killer:
             self.tear(config.out / "outcomes.jsonl")
         return True
 
-    def wait(self, journal: Path, pid: int) -> None:
-        """Until a random moment: of the start, of the work, or of what comes after it."""
-        moment = self.random.choice(["start", "work", "work", "after", "after"])
+    def wait(self, config: RunConfig, pid: int, started: float) -> None:
+        """Until a random moment: of the start, of the work, of what comes after it, or of the merge at its end."""
+        moment = self.random.choice(["start", "work", "work", "after", "merge"])
         if moment == "start":
             return time.sleep(self.random.uniform(0, self.done_s / 2))
+        if moment == "merge":
+            while doing(config, started) != "merge" and is_running(pid):
+                time.sleep(0.0002)
+            return time.sleep(self.random.uniform(0, self.done_s / 5))
         share = 1.0 if moment == "after" else self.random.random()
+        journal = config.out / "outcomes.jsonl"
         while size_of(journal) < share * self.journal_bytes and is_running(pid):
             time.sleep(0.0002)
         return time.sleep(
