@@ -21,7 +21,8 @@ class Worker:
     """Does one thing after the other, in a thread of its own."""
 
     def __init__(self, interrupt: Callable[[], object]) -> None:
-        """
+        """A worker with nothing to do.
+
         Args:
             interrupt: Makes what is being done fail soon; called from the thread that waits.
         """
