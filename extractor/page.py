@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -102,6 +103,8 @@ def flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
 
 
+# A template is compiled once and not for every page.
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_asset),

@@ -79,6 +79,12 @@ class Taxonomy:
     def __len__(self) -> int:
         return len(self.nodes)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Taxonomy) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
     def children(self, category_id: str | None) -> tuple[str, ...]:
         """Ids right below a category; of the top categories for None."""
         return tuple(self._children.get(category_id, ()))

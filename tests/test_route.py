@@ -10,13 +10,17 @@ from extractor.route import Candidate, CategoryRouter, PhraseIndex, chosen, opti
 from extractor.route.bundle import parts_of
 from extractor.route.decide import Thresholds, routing
 from extractor.route.tree import Layout
-from extractor.schema import SchemaStore
+from extractor.schema import SchemaStore, default_folder
 from extractor.taxonomy import CategoryNode, Taxonomy
 
 
 @pytest.fixture(scope="module")
 def router(store: SchemaStore) -> CategoryRouter:
     return CategoryRouter.of_names(store.taxonomy)
+
+
+def test_the_index_of_a_taxonomy_is_built_once(router: CategoryRouter) -> None:
+    assert CategoryRouter.of_names(SchemaStore(default_folder()).taxonomy) is router
 
 
 def choice(router: CategoryRouter, title: str) -> CategoryChoice | None:
