@@ -20,8 +20,9 @@ lint: .venv/ready
 types: .venv/ready
 	.venv/bin/mypy
 
+# Two files at a time, one thread each; .venv/bin/python -m pytest is all in one process.
 unit: .venv/ready
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Fails when the embedded model does significantly worse on our own gold than eval/baselines/sample.json.
 gate: .venv/ready

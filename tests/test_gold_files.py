@@ -109,7 +109,7 @@ def test_predictions_may_be_one_value_several_or_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b'{"id": "1"}\n')[:-12], gzip.compress(b"\xff\n")]
+    "content", [b"no gzip", gzip.compress(b'{"id": "1"}\n', mtime=0)[:-12], gzip.compress(b"\xff\n", mtime=0)]
 )
 def test_broken_archives_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "gold.jsonl.gz"

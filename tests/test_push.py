@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import socket
 import subprocess
 import sys
@@ -54,18 +53,16 @@ def bolt_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 class Postgres:
-    """A database of its own, and what it holds."""
+    """The one database of a PostgreSQL server, emptied, and what it holds."""
+
+    name = "postgres"
 
     def __init__(self, port: int) -> None:
-        import psycopg
-
-        self.name = f"graph{random.getrandbits(64)}"
         self.port = port
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {self.name}")
+        self.execute("DROP SCHEMA IF EXISTS product_graph CASCADE")
 
-    def url(self, database: str = "", password: str = PASSWORD, port: int = 0) -> str:
-        return f"postgresql://loader:{quote(password)}@127.0.0.1:{port or self.port}/{database or self.name}"
+    def url(self, database: str = "postgres", password: str = PASSWORD, port: int = 0) -> str:
+        return f"postgresql://loader:{quote(password)}@127.0.0.1:{port or self.port}/{database}"
 
     def rows(self, sql: str) -> list[Any]:
         import psycopg

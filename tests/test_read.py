@@ -155,7 +155,7 @@ def test_strange_json_is_one_unreadable(tmp_path: Path, line: str) -> None:
 ENCODINGS = [
     '\ufeff{"title": "Té"}\r\n'.encode(),
     '{"title": "Té"}'.encode("utf-16"),
-    gzip.compress('{"title": "Té"}'.encode()),
+    gzip.compress('{"title": "Té"}'.encode(), mtime=0),
 ]
 
 
@@ -240,7 +240,7 @@ SNIFFED = [
     b'{"title": "TV"}\n',
     b"id,title\n1,TV\n",
     b"title\tid\nTV\t1\n",
-    gzip.compress(b'{"title": "TV"}'),
+    gzip.compress(b'{"title": "TV"}', mtime=0),
 ]
 
 
@@ -299,10 +299,10 @@ def test_a_mapped_column_that_is_nowhere_is_an_error(tmp_path: Path, name: str) 
 
 BROKEN_FEEDS = [
     ("feed.jsonl", b"", "is empty; give a feed"),
-    ("feed.jsonl.gz", gzip.compress(b""), "is empty; give a feed"),
+    ("feed.jsonl.gz", gzip.compress(b"", mtime=0), "is empty; give a feed"),
     ("feed.csv", bytes(range(256)) * 8, "is neither UTF-8 text nor Parquet"),
     ("feed.jsonl", b"\x00" * 100, "is neither UTF-8 text nor Parquet"),
-    ("feed.jsonl.gz", gzip.compress(b"{}" * 9)[:-20], "cannot be read beyond line 0"),
+    ("feed.jsonl.gz", gzip.compress(b"{}" * 9, mtime=0)[:-20], "cannot be read beyond line 0"),
     ("feed.jsonl.gz", b"\x1f\x8bnot gzip at all", "cannot be read beyond line 0"),
     ("feed.parquet", b"PAR1 and nothing more", "no sound Parquet beyond row 0"),
     ("feed.csv", b'"title" x,id\nTV,1\n', "its first row is no header"),
