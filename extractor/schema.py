@@ -12,14 +12,12 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from extractor.attribute import Attribute, check_attribute_id, parse_attribute, value_schema
-from extractor.datafile import DataFileError, content_hash, explain, parse_json, read_text
+from extractor.attribute import Attribute, check_attribute_id, value_schema
+from extractor.datafile import DataFileError, content_hash
 from extractor.errors import SchemaError
+from extractor.schema_files import SchemaFiles
 from extractor.taxonomy import CategoryNode, Taxonomy, load_taxonomy
 
 __all__ = [
@@ -93,11 +91,11 @@ class SchemaStore:
         if not folder.is_dir():
             raise SchemaError(f"{folder}: no such folder; give the folder that holds base.json")
         # Id -> file. Names come from this listing only, so that an id never becomes a path.
-        self._files = {path.stem: path for path in sorted((folder / "attributes").glob("*.json"))}
-        self._files |= {
+        self._paths = {path.stem: path for path in sorted((folder / "attributes").glob("*.json"))}
+        self._paths |= {
             path.stem: path for path in sorted(folder.glob("*.json")) if path.stem not in _NOT_SCHEMAS
         }
-        self._documents = _Documents(folder)
+        self._files = SchemaFiles(folder)
         self._attributes: dict[str, dict[str, Attribute | None]] = {}
         self._schemas: dict[str, CategorySchema] = {}
 
@@ -108,7 +106,7 @@ class SchemaStore:
 
     def ids(self) -> tuple[str, ...]:
         """Ids with a file of their own; `by_id` takes every category of the taxonomy as well."""
-        return tuple(sorted(self._files))
+        return tuple(sorted(self._paths))
 
     def for_category(self, category_id: str) -> CategorySchema:
         """The effective schema of a category; "base" for one that the taxonomy does not have."""
@@ -146,22 +144,22 @@ class SchemaStore:
             return [*problems, str(error)]
         problems += [
             f"{path}: taxonomy.jsonl has no category {stem!r}; rename the file or add the category"
-            for stem, path in self._files.items()
+            for stem, path in self._paths.items()
             if path.parent != self.folder and stem not in known
         ]
         return problems
 
     def _check_file(self, schema_id: str) -> list[str]:
-        path = self._files[schema_id]
+        path = self._paths[schema_id]
         try:
-            properties = self._documents.file(path).properties
+            properties = self._files.file(path).properties
         except SchemaError as error:
             return [str(error)]
         problems = []
         for name, node in properties.items():
             try:
                 if node is not False:
-                    self._documents.attribute(path, name)
+                    self._files.attribute(path, name)
                 elif name not in self._merged(self._lineage(schema_id)[:-1]):
                     problems.append(f"{path}: {name}: false takes back what no file above has; remove it")
             except SchemaError as error:
@@ -169,7 +167,7 @@ class SchemaStore:
         return problems
 
     def _build(self, schema_id: str) -> CategorySchema:
-        if schema_id not in self._files and schema_id not in self.taxonomy:
+        if schema_id not in self._paths and schema_id not in self.taxonomy:
             raise SchemaError(
                 f"{self.folder}: no schema {schema_id!r}; there are {', '.join(self.ids())}"
                 " and the categories of taxonomy.jsonl"
@@ -178,126 +176,25 @@ class SchemaStore:
 
     def _lineage(self, schema_id: str) -> tuple[str, ...]:
         """Ids whose files make up a schema; a file beside base.json (another kind of entity) stands alone."""
-        if schema_id in self._files and self._files[schema_id].parent == self.folder:
+        if schema_id in self._paths and self._paths[schema_id].parent == self.folder:
             return (schema_id,)
         return (BASE, *(self.taxonomy.lineage(schema_id) or (schema_id,)))
 
     def _own_attributes(self, schema_id: str) -> dict[str, Attribute | None]:
         """What the file of this id itself defines, None for what it takes back; nothing when there is no file."""
-        if schema_id in self._files and schema_id not in self._attributes:
-            path = self._files[schema_id]
-            properties = self._documents.file(path).properties
+        if schema_id in self._paths and schema_id not in self._attributes:
+            path = self._paths[schema_id]
+            properties = self._files.file(path).properties
             self._attributes[schema_id] = {
-                name: None if node is False else self._documents.attribute(path, name)
+                name: None if node is False else self._files.attribute(path, name)
                 for name, node in properties.items()
             }
         return self._attributes.get(schema_id, {})
 
     def _title(self, schema_id: str) -> str:
-        if schema_id in self._files:
-            return self._documents.file(self._files[schema_id]).title
+        if schema_id in self._paths:
+            return self._files.file(self._paths[schema_id]).title
         return self.taxonomy[schema_id].path[-1]
-
-
-class _Documents:
-    """The folder's JSON files with their references; every error names file and attribute."""
-
-    def __init__(self, folder: Path) -> None:
-        self._root = folder.resolve()
-        self._json: dict[Path, Any] = {}
-        self._schemas: dict[Path, _File] = {}
-        # Folder of a file, its reference, id of the attribute: thousands of categories share their definitions.
-        self._referred: dict[tuple[Path, str, str], Attribute] = {}
-
-    def file(self, path: Path) -> _File:
-        """A schema file, strictly read."""
-        if path not in self._schemas:
-            try:
-                schema = _File.model_validate(self._read(path))
-                for name in schema.properties:
-                    check_attribute_id(name)
-            except ValidationError as error:
-                raise SchemaError(f"{path}: {explain(error)}") from None
-            except DataFileError as error:
-                raise SchemaError(f"{path}: {error}") from None
-            self._schemas[path] = schema
-        return self._schemas[path]
-
-    def attribute(self, path: Path, name: str) -> Attribute:
-        """One of the file's properties, references resolved."""
-        node = self.file(path).properties[name]
-        try:
-            match node:
-                case {"$ref": str(ref), **beside} if not beside and not ref.startswith("#"):
-                    key = (path.parent, ref, name)
-                    if key not in self._referred:
-                        self._referred[key] = parse_attribute(name, self._resolve(node, path, ()))
-                    return self._referred[key]
-            return parse_attribute(name, self._resolve(node, path, ()))
-        except DataFileError as error:
-            raise SchemaError(f"{path}: {name}: {error}") from None
-
-    def _resolve(self, node: Any, path: Path, seen: tuple[tuple[Path, str], ...]) -> dict[str, Any]:
-        """`node` with its $ref replaced by what it points to; keywords beside a $ref win over that."""
-        if not isinstance(node, dict):
-            raise DataFileError(
-                "is no object; write {...} with type, title and description, or false to take it back"
-            )
-        if "$ref" not in node:
-            return node
-        target, pointer = self._target(node["$ref"], path)
-        if (target, pointer) in seen:
-            raise DataFileError(f"$ref {node['$ref']!r} leads back to itself; break the circle")
-        try:
-            found = _at_pointer(self._read(target), pointer)
-        except DataFileError as error:
-            raise DataFileError(f"$ref {node['$ref']!r}: {error}") from None
-        beside = {keyword: value for keyword, value in node.items() if keyword != "$ref"}
-        return {**self._resolve(found, target, (*seen, (target, pointer))), **beside}
-
-    def _target(self, ref: Any, path: Path) -> tuple[Path, str]:
-        """File and JSON pointer of a reference that stands in `path`."""
-        if not isinstance(ref, str):
-            raise DataFileError("$ref is no text; write 'FILE#/$defs/NAME'")
-        parts = urlsplit(ref)
-        if parts.scheme or parts.netloc:
-            raise DataFileError(f"$ref {ref!r} is remote; copy the definition into the schema folder")
-        if not parts.fragment.startswith("/"):
-            raise DataFileError(f"$ref {ref!r} has no JSON pointer; write 'FILE#/$defs/NAME'")
-        target = (path.resolve().parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-        if not target.is_relative_to(self._root):
-            raise DataFileError(f"$ref {ref!r} leaves the schema folder; copy the definition into it")
-        return target, unquote(parts.fragment)
-
-    def _read(self, path: Path) -> Any:
-        key = path.resolve()
-        if key not in self._json:
-            self._json[key] = parse_json(read_text(path))
-        return self._json[key]
-
-
-class _File(BaseModel):
-    """A schema file; its properties are parsed one by one, so that each can be named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    dialect: Annotated[Literal["https://json-schema.org/draft/2020-12/schema"], Field(alias="$schema")]
-    title: Annotated[str, Field(min_length=1)]
-    description: Annotated[str, Field(min_length=1)]
-    type: Literal["object"]
-    properties: dict[str, Any]
-    closed: Annotated[Literal[False], Field(alias="additionalProperties")]
-    defs: Annotated[dict[str, Any], Field(alias="$defs")] = {}
-
-
-def _at_pointer(document: Any, pointer: str) -> Any:
-    """RFC 6901, objects only: no definition stands in an array."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if not isinstance(document, dict) or key not in document:
-            raise DataFileError("points to nothing; correct it or add the definition")
-        document = document[key]
-    return document
 
 
 def _category_schema(schema_id: str, title: str, attributes: tuple[Attribute, ...]) -> CategorySchema:

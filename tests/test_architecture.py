@@ -19,6 +19,7 @@ SHARED = {
         "errors",
         "config",
         "schema",
+        "schema_files",
         "attribute",
         "taxonomy",
         "datafile",
