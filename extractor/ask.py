@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from extractor.constraint import compile_attributes
 from extractor.errors import ConfigError
-from extractor.prompt import PromptExample, PromptTemplate, attributes_request_variables, render
+from extractor.prompt import PromptExample, PromptTemplate, render
+from extractor.prompt_variables import attributes_request_variables
 from extractor.records import Constraint, Message, Product, Reason, Rejection, Request
 from extractor.schema import CategorySchema
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from extractor.constraint import compile_choice
 from extractor.engines import Engine
-from extractor.prompt import PromptTemplate, render, route_request_variables
+from extractor.prompt import PromptTemplate, render
+from extractor.prompt_variables import route_request_variables
 from extractor.records import UNKNOWN_CATEGORY, CategoryChoice, Completion, Product, Request, Usage
 from extractor.route import Candidate, chosen, options
 from extractor.validate import parse_choice

@@ -24,10 +24,11 @@ from extractor.constraint import numbers_for
 from extractor.datafile import content_hash
 from extractor.errors import ConfigError
 from extractor.gold import GoldRecord, normalize_title, read_gold
-from extractor.prompt import PATH_SEPARATOR, PromptExample
+from extractor.prompt import PromptExample
 from extractor.records import CategoryChoice, Product
 from extractor.schema import Attribute, CategorySchema
 from extractor.search import find_evidence
+from extractor.taxonomy import PATH_SEPARATOR
 
 # BM25 scores that differ by less are ties: sums of 32-bit floats.
 _DECIMALS = 3

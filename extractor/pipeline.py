@@ -23,11 +23,8 @@ from extractor.ground import drop_duplicates, ground, place
 from extractor.label import with_labelled
 from extractor.normalize import Units, normalize_value
 from extractor.policy import Decision, Settled, agreed, reduced, settle
-from extractor.prompt import (
-    PromptTemplate,
-    render,
-    repair_request_variables,
-)
+from extractor.prompt import PromptTemplate, render
+from extractor.prompt_variables import repair_request_variables
 from extractor.propose import Ask, Proposer
 from extractor.records import (
     UNKNOWN_CATEGORY,

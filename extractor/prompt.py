@@ -1,7 +1,7 @@
 """prompts/ in, filled-in prompts out: a text that a base model continues, or chat messages.
 
-It knows schemas and listings only as text. Listings are untrusted: put in once, never expanded again, and
-they cannot spell a control token (see `defuse`).
+It knows schemas and listings only as text, which prompt_variables.py makes of them. Listings are untrusted: put in
+once, never expanded again, and they cannot spell a control token (see `defuse`).
 """
 
 from __future__ import annotations
@@ -13,35 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from extractor.attribute import Attribute
 from extractor.datafile import DataFileError, content_hash, explain, read_text
 from extractor.errors import ConfigError, PromptError
+from extractor.prompt_variables import TASK_VARIABLES, Form, Task, route_request_variables
 from extractor.records import Message
-from extractor.schema import CategorySchema
 
-Task = Literal["route", "attributes", "repair", "match"]
-Form = Literal["chat", "text"]
-
-# What the request_variables functions below supply; a template declares those it uses.
-TASK_VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "route": ("options", "text"),
-    "attributes": ("category", "attributes", "text"),
-    "repair": ("category", "attributes", "text", "previous", "error"),
-    "match": ("left", "right"),
-}
-# Between the names of a category path, for people and chat models.
-PATH_SEPARATOR = " > "
 # As many as ExtractGPT (arXiv 2310.12537) shows at most.
 MOST_DEMONSTRATIONS = 10
 # Where neither prompt nor user says how many: what is similar is in the first few, and each costs a listing's tokens.
 USUAL_DEMONSTRATIONS = 5
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-# Surface examples per attribute in a chat prompt: enough to show the form, few enough to stay short.
-_SHOWN_EXAMPLES = 3
 
 
 class PromptExample(BaseModel):
@@ -229,49 +214,6 @@ def defuse(text: str) -> str:
     return text.replace("<|", "< |").replace("\ufffd", "?")
 
 
-def attributes_request_variables(
-    schema: CategorySchema, category_path: Sequence[str], text: str, form: Form
-) -> dict[str, str]:
-    """Variables of task attributes.
-
-    Args:
-        schema: What to ask for.
-        category_path: Names from the top; empty when the category is unknown.
-        text: `Product.text`, or as much of it as fits the model.
-        form: Of the template that they are for.
-    """
-    if form == "text":
-        names = "|".join(attribute.id for attribute in schema.attributes)
-        return {"category": category_path[-1] if category_path else "", "attributes": names, "text": text}
-    return {
-        "category": PATH_SEPARATOR.join(category_path) or "unknown",
-        "attributes": "\n".join(_bullet(attribute) for attribute in schema.attributes),
-        "text": text,
-    }
-
-
-def route_request_variables(options: Sequence[str], text: str, form: Form) -> dict[str, str]:
-    """Variables of task route; `options` are the names that the model chooses from."""
-    listed = "|".join(options) if form == "text" else "\n".join(f"- {option}" for option in options)
-    return {"options": listed, "text": text}
-
-
-def repair_request_variables(
-    schema: CategorySchema, category_path: Sequence[str], text: str, form: Form, *, previous: str, error: str
-) -> dict[str, str]:
-    """Variables of task repair: those of attributes, the answer that was refused, and why it was."""
-    return {
-        **attributes_request_variables(schema, category_path, text, form),
-        "previous": previous,
-        "error": error,
-    }
-
-
-def match_request_variables(left: str, right: str) -> dict[str, str]:
-    """Variables of task match: the texts of two listings that may be the same product."""
-    return {"left": left, "right": right}
-
-
 def embedded_attributes_prompt(category: str, names: Sequence[str], text: str) -> str:
     """The text that the embedded model continues with the object; training and extraction both write this.
 
@@ -297,19 +239,6 @@ def _shipped(prompt_id: str) -> PromptTemplate:
 def _fill(template: str, variables: Mapping[str, str]) -> str:
     """Put all variables in at once: what they hold is not looked at again."""
     return _PLACEHOLDER.sub(lambda match: defuse(variables[match[1]]), template)
-
-
-def _bullet(attribute: Attribute) -> str:
-    """One line of a chat prompt's attribute list."""
-    line = f"- {attribute.id}"
-    if attribute.multi:
-        line += f" (list of at most {attribute.max_items})"
-    line += f": {attribute.description.rstrip('.')}." if attribute.description else ""
-    if attribute.enum:
-        return f"{line} One of: {', '.join(attribute.enum)}."
-    if attribute.examples:
-        return f"{line} For example: {'; '.join(attribute.examples[:_SHOWN_EXAMPLES])}."
-    return line
 
 
 def _example_turns(template: PromptTemplate, example: PromptExample) -> Iterator[Message]:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from extractor.errors import PromptError, SchemaError
 from extractor.ground import ground
-from extractor.prompt import PATH_SEPARATOR, PromptExample, PromptTemplate, list_prompts, load_prompt
+from extractor.prompt import PromptExample, PromptTemplate, list_prompts, load_prompt
 from extractor.records import Completion, Product, Rejection
 from extractor.schema import CategorySchema, SchemaStore
+from extractor.taxonomy import PATH_SEPARATOR
 from extractor.validate import Candidate, validate
 
 # Without these a prompt does not say what it asks for.

@@ -13,11 +13,10 @@ from itertools import takewhile
 from extractor.engines import ModelInfo
 from extractor.engines.tokens import encode_prompt
 from extractor.errors import ConfigError
-from extractor.prompt import (
-    PromptTemplate,
+from extractor.prompt import PromptTemplate, render
+from extractor.prompt_variables import (
     attributes_request_variables,
     match_request_variables,
-    render,
     repair_request_variables,
     route_request_variables,
 )

@@ -24,6 +24,7 @@ SHARED = {
         "taxonomy",
         "datafile",
         "prompt",
+        "prompt_variables",
         "constraint",
         "chunks",
         "clauses",

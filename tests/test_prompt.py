@@ -12,7 +12,6 @@ from schema_folder import COLOR, FEATURES, SLEEVE, schema_file, write_folder
 from extractor.errors import PromptError
 from extractor.prompt import (
     PromptTemplate,
-    attributes_request_variables,
     default_folder,
     defuse,
     embedded_attributes_prompt,
@@ -20,6 +19,9 @@ from extractor.prompt import (
     list_prompts,
     load_prompt,
     render,
+)
+from extractor.prompt_variables import (
+    attributes_request_variables,
     repair_request_variables,
     route_request_variables,
 )

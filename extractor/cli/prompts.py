@@ -66,8 +66,9 @@ def render(
 ) -> None:
     """One attributes prompt filled in with a listing, as a model gets it."""
     from extractor.errors import ConfigError
-    from extractor.prompt import attributes_request_variables, folder_of, load_prompt
+    from extractor.prompt import folder_of, load_prompt
     from extractor.prompt import render as fill
+    from extractor.prompt_variables import attributes_request_variables
     from extractor.records import Product
     from extractor.schema import SchemaStore
     from extractor.schema import default_folder as schemas_folder

@@ -13,7 +13,8 @@ from extractor.constraint import compile_choice
 from extractor.datafile import DataFileError, parse_json
 from extractor.engines import Engine
 from extractor.match.listing import Listing
-from extractor.prompt import PromptTemplate, defuse, match_request_variables, render
+from extractor.prompt import PromptTemplate, defuse, render
+from extractor.prompt_variables import match_request_variables
 from extractor.records import Completion, Request
 
 

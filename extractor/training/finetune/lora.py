@@ -22,7 +22,8 @@ from extractor.engines.tokens import encode_prompt, one_line
 from extractor.errors import ConfigError
 from extractor.journal.files import write_json
 from extractor.pipeline import attributes_prompt
-from extractor.prompt import PromptTemplate, attributes_request_variables, render
+from extractor.prompt import PromptTemplate, render
+from extractor.prompt_variables import attributes_request_variables
 from extractor.run import load_prompts
 from extractor.training import loop
 from extractor.training.finetune.draw import Turn, Turns, tell_long, whole_turn
