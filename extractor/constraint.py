@@ -22,9 +22,10 @@ from itertools import accumulate
 
 from extractor.chunks import BREAK, EDGELESS, chunk_bounds, classify
 from extractor.errors import ConfigError
-from extractor.records import Constraint, Span
+from extractor.records import Constraint
 from extractor.schema import Attribute, CategorySchema
 from extractor.search import find_evidence
+from extractor.written_numbers import numbers_for
 
 # Spans shorter than this are worth more than a further item in an array: 99 % of the gold values of AE-110K,
 # OA-Mine and WDC-PAVE have at most 39 characters.
@@ -155,34 +156,6 @@ def _members_in(attribute: Attribute, text: str) -> list[str]:
 
 def _with_literals(slot: _Slot, literals: Sequence[str]) -> _Slot:
     return replace(slot, literals=_alternatives(literals), literal_bytes=max(map(_bytes, literals)))
-
-
-# --- numbers
-
-_NUMBER = re.compile(r"(?:(?<![\w.,])-)?(?P<digits>[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)*)")
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
-
-
-def find_numbers(text: str) -> Iterator[Span]:
-    """Numbers as written, thousands separators included; "-5" also without its sign, which may be a dash."""
-    for match in _NUMBER.finditer(text):
-        yield Span(*match.span())
-        if match.start("digits") > match.start():
-            yield Span(*match.span("digits"))
-
-
-def numbers_for(attribute: Attribute, text: str) -> list[str]:
-    """Numbers that are JSON as they stand and that the attribute admits, each once, in text order."""
-    written = dict.fromkeys(span.slice(text) for span in find_numbers(text))
-    return [number for number in written if _admits(attribute, number)]
-
-
-def _admits(attribute: Attribute, number: str) -> bool:
-    match = _JSON_NUMBER.fullmatch(number)
-    if match is None or (attribute.type == "integer" and match[1]):
-        return False
-    above = attribute.minimum is None or float(number) >= attribute.minimum
-    return above and (attribute.maximum is None or float(number) <= attribute.maximum)
 
 
 # --- words

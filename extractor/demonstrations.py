@@ -20,7 +20,6 @@ from bm25s import BM25
 from numpy.typing import NDArray
 
 from extractor.chunks import split_chunks
-from extractor.constraint import numbers_for
 from extractor.datafile import content_hash
 from extractor.errors import ConfigError
 from extractor.gold import GoldRecord, normalize_title, read_gold
@@ -29,6 +28,7 @@ from extractor.records import CategoryChoice, Product
 from extractor.schema import Attribute, CategorySchema
 from extractor.search import find_evidence
 from extractor.taxonomy import PATH_SEPARATOR
+from extractor.written_numbers import numbers_for
 
 # BM25 scores that differ by less are ties: sums of 32-bit floats.
 _DECIMALS = 3

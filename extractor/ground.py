@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from extractor.attribute import DERIVED_CONFIDENCE
-from extractor.constraint import find_numbers
 from extractor.records import AttributeValue, How, Product, Reason, Rejection, Span
 from extractor.schema import Attribute
 from extractor.search import find_evidence, find_words
+from extractor.written_numbers import find_numbers
 
 _QUOTED_CHARACTERS = 80
 

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 
-from extractor.constraint import find_numbers, numbers_for
 from extractor.datafile import content_hash
 from extractor.records import AttributeValue, Policy, Proposal, ScoredSpan, Span, with_confidence
 from extractor.schema import Attribute, CategorySchema
 from extractor.search import find_evidence
+from extractor.written_numbers import find_numbers, numbers_for
 
 # A value is taken when the proposer gives it at least this probability: best F1 on the held-out tenth of the training
 # gold under both protocols (eval/LOG.md).

@@ -32,6 +32,7 @@ SHARED = {
         "search",
         "gold",
         "versions",
+        "written_numbers",
         "calibrate",
     )
 }

@@ -18,12 +18,13 @@ from strategies import products, schema_of, schemas, texts
 
 from extractor.attribute import Attribute
 from extractor.chunks import BREAK, classify, split_chunks
-from extractor.constraint import compile_attributes, compile_choice, find_numbers
+from extractor.constraint import compile_attributes, compile_choice
 from extractor.errors import ConfigError
 from extractor.ground import ground
 from extractor.records import AttributeValue, Completion, Constraint, Product
 from extractor.schema import CategorySchema, schema_from_names
 from extractor.validate import parse_choice, validate
+from extractor.written_numbers import find_numbers
 
 llguidance = pytest.importorskip("llguidance")
 
