@@ -10,48 +10,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from extractor import __version__
-from extractor.ask import Limits, Question, ask, word_end
+from extractor.ask import Limits, Question, ask
 from extractor.calibrate import UNCALIBRATED, Calibration, calibrate
 from extractor.categorize import categorize
+from extractor.draft import Ballot, Draft
 from extractor.engines import Engine, ModelInfo
 from extractor.errors import ConfigError
-from extractor.ground import drop_duplicates, ground, place
+from extractor.ground import drop_duplicates, ground
 from extractor.label import with_labelled
 from extractor.normalize import Units, normalize_value
-from extractor.policy import Decision, Settled, agreed, reduced, settle
+from extractor.policy import Decision, agreed, reduced, settle
 from extractor.prompt import PromptTemplate, render
 from extractor.prompt_variables import repair_request_variables
-from extractor.propose import Ask, Proposer
+from extractor.propose import Proposer
 from extractor.records import (
     UNKNOWN_CATEGORY,
     AttributeValue,
     CategoryChoice,
-    Completion,
     MadeBy,
     Outcome,
     Policy,
     Product,
     Reason,
     Rejection,
-    Request,
     Unreadable,
     Usage,
 )
 from extractor.route import Candidate, Routing
 from extractor.schema import CategorySchema
-from extractor.suit import suit
-from extractor.validate import Validated, needs_repair, validate
+from extractor.validate import needs_repair
 from extractor.vote import Vote, count, orders
 
 if TYPE_CHECKING:  # bm25s, which only those need who show demonstrations
     from extractor.demonstrations import Demonstrations
-
-# Characters of the text that the proposer reads: a hundred times what most listings have.
-PROPOSE_CHARACTERS = 20_000
 
 
 class Router(Protocol):
@@ -100,7 +95,7 @@ class Extractor:
         Raises:
             EngineError: the engine is down; none of these records has an Outcome.
         """
-        drafts = [_Draft(record) for record in records if isinstance(record, Product)]
+        drafts = [Draft(record) for record in records if isinstance(record, Product)]
         self._route(drafts)
         self._propose(drafts)
         self._ask(drafts)
@@ -111,9 +106,9 @@ class Extractor:
             for record in records
         ]
 
-    def _route(self, drafts: Sequence[_Draft]) -> None:
+    def _route(self, drafts: Sequence[Draft]) -> None:
         """The router's choice, and the model's among its candidates where the router makes none."""
-        open_drafts: list[tuple[_Draft, Sequence[Candidate]]] = []
+        open_drafts: list[tuple[Draft, Sequence[Candidate]]] = []
         routings = self.router.route([draft.product for draft in drafts])
         for draft, routing in zip(drafts, routings, strict=True):
             draft.category, draft.also = routing.choice or UNKNOWN_CATEGORY, routing.also
@@ -129,7 +124,7 @@ class Extractor:
     def _schema_of(self, category: CategoryChoice) -> CategorySchema:
         return self.store.by_id(self.schema_id) if self.schema_id else self.store.for_category(category.id)
 
-    def _propose(self, drafts: Sequence[_Draft]) -> None:
+    def _propose(self, drafts: Sequence[Draft]) -> None:
         """Settle what the policy lets the proposer settle."""
         if self.proposer is None:
             return
@@ -141,7 +136,7 @@ class Extractor:
             draft.decision = settle(draft.schema, draft.product.text, proposed, self.policy)
             draft.usage += Usage(latency_s=seconds, proposed=draft.decision.cells)
 
-    def _ask(self, drafts: Sequence[_Draft]) -> None:
+    def _ask(self, drafts: Sequence[Draft]) -> None:
         """Those of a category together: they share the beginning of their prompts."""
         for draft in drafts:
             if draft.open:
@@ -151,7 +146,7 @@ class Extractor:
         for ballot, completion in zip(ballots, completions, strict=True):
             ballot.take(completion)
 
-    def _fill_in(self, draft: _Draft) -> None:
+    def _fill_in(self, draft: Draft) -> None:
         """A ballot for each vote; none when the model cannot read even the title."""
         product, category = draft.product, draft.category
         schema, decision = reduced(draft.schema, draft.open), draft.decision or Decision()
@@ -166,10 +161,10 @@ class Extractor:
         draft.length = asked.length
         draft.rejections += asked.rejections
         draft.ballots = [
-            _Ballot(draft, schema, request) for schema, request in zip(schemas, asked.requests, strict=False)
+            Ballot(draft, schema, request) for schema, request in zip(schemas, asked.requests, strict=False)
         ]
 
-    def _repair(self, ballots: Sequence[_Ballot]) -> None:
+    def _repair(self, ballots: Sequence[Ballot]) -> None:
         """Ask once more where the answer was no valid object, quoting the error."""
         template = self.prompts["repair"]
         requests = []
@@ -191,7 +186,7 @@ class Extractor:
             if completion.finish == "error" or len(ballot.answer.candidates) < len(first.candidates):
                 ballot.answer = first
 
-    def _outcome(self, draft: _Draft) -> Outcome:
+    def _outcome(self, draft: Draft) -> Outcome:
         product = draft.product
         return Outcome(
             product_id=product.id,
@@ -208,7 +203,7 @@ class Extractor:
             made_by=self.made_by(draft.schema),
         )
 
-    def _values(self, draft: _Draft) -> tuple[AttributeValue, ...]:
+    def _values(self, draft: Draft) -> tuple[AttributeValue, ...]:
         """What proposer and words settled and what most votes say; the rest goes to the rejections."""
         elected = count([self._vote(ballot) for ballot in draft.ballots], draft.schema, draft.product.id)
         settled = self._finished(draft, draft.placed())
@@ -217,7 +212,7 @@ class Extractor:
         values = (*settled.values, *draft.suited(), *elected.values)
         return tuple(sorted(values, key=lambda value: rank[value.attribute]))
 
-    def _vote(self, ballot: _Ballot) -> Vote:
+    def _vote(self, ballot: Ballot) -> Vote:
         """Ground what validate let through."""
         draft = ballot.draft
         grounded = (
@@ -232,7 +227,7 @@ class Extractor:
         vote = self._finished(draft, checked)
         return Vote(vote.values, (*ballot.answer.rejections, *vote.rejections))
 
-    def _finished(self, draft: _Draft, grounded: Iterable[AttributeValue | Rejection]) -> Vote:
+    def _finished(self, draft: Draft, grounded: Iterable[AttributeValue | Rejection]) -> Vote:
         """Normalize and calibrate."""
         values: list[AttributeValue] = []
         rejections: list[Rejection] = []
@@ -269,79 +264,6 @@ class Extractor:
     @property
     def _models(self) -> tuple[ModelInfo | Proposer, ...]:
         return (self.proposer, self.engine.model) if self.proposer else (self.engine.model,)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """One product on its way through `extract`."""
-
-    product: Product
-    category: CategoryChoice = UNKNOWN_CATEGORY
-    # Categories of the other parts of a bundle.
-    also: tuple[CategoryChoice, ...] = ()
-    schema: CategorySchema = field(init=False)
-    # What the proposer settled; None: nothing was proposed.
-    decision: Decision | None = None
-    # Characters of the text that the model reads.
-    length: int = 0
-    ballots: list[_Ballot] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-
-    @property
-    def text(self) -> str:
-        return self.product.text[: self.length]
-
-    def to_propose(self) -> Ask:
-        names = tuple(a.id for a in self.schema.attributes if a.how != "derived" and not a.cues)
-        text = self.product.text
-        if len(text) > PROPOSE_CHARACTERS:
-            length = word_end(text, PROPOSE_CHARACTERS)
-            detail = f"the proposer read {length:,} of {len(text):,} characters"
-            self.rejections.append(Rejection(self.product.id, None, Reason.TEXT_CUT, detail))
-            text = text[:length]
-        return Ask(names, self.category.path[-1] if self.category.path else "", text)
-
-    @property
-    def open(self) -> tuple[str, ...]:
-        """Ids of the attributes that the language model is asked for."""
-        if self.decision:
-            return self.decision.open
-        return tuple(attribute.id for attribute in self.schema.attributes if not attribute.cues)
-
-    def suited(self) -> list[AttributeValue]:
-        """What words decide; nothing where the model failed, which is not to look like half a success."""
-        if any(r.attribute is None and r.reason is not Reason.TEXT_CUT for r in self.rejections):
-            return []
-        settled = self.decision.settled if self.decision else ()
-        brands = [value.surface for value in settled if value.attribute == "brand"]
-        stated = [self.product.brand] if self.product.brand else []
-        return suit(self.schema, self.product, self.category, (*brands, *stated))
-
-    def placed(self) -> list[AttributeValue]:
-        """What the proposer settled, with its place."""
-        settled: Sequence[Settled] = self.decision.settled if self.decision else ()
-        return [
-            place(self.schema.attribute(s.attribute), s.surface, s.span, s.confidence, self.product)
-            for s in settled
-        ]
-
-
-@dataclass(slots=True)
-class _Ballot:
-    """One request about a product's attributes, and the answer."""
-
-    draft: _Draft
-    # The draft's, with its attributes in the order in which this one asks for them.
-    schema: CategorySchema
-    request: Request
-    completion: Completion = field(default_factory=lambda: Completion(""))
-    answer: Validated = field(default_factory=Validated)
-
-    def take(self, completion: Completion) -> None:
-        self.completion = completion
-        self.draft.usage += completion.usage
-        self.answer = validate(completion, self.draft.schema, self.draft.product.id)
 
 
 def prompt_ids(engine: Engine, attributes: str | None) -> dict[str, str]:
