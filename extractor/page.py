@@ -61,8 +61,7 @@ def write_page(
     """Write one page.
 
     Args:
-        path: The page, its folder made where it is missing; what was there before stays until the new one is
-            complete.
+        path: The page; what was there before stays until the new one is complete.
         template: Of templates/; extends page.html.
         styles: Names of style sheets in templates/, in order.
         scripts: Names of scripts in templates/, in order.
@@ -79,11 +78,9 @@ def write_page(
         .get_template(template)
         .generate(style=Markup(style), script=Markup(script), policy=_policy(style, script), **values)
     )
-    with sink_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            for part in page:
-                file.write(part.encode("utf-8", "replace"))
+    with sink_errors(path), replacing(path) as file:
+        for part in page:
+            file.write(part.encode("utf-8", "replace"))
     return path
 
 

@@ -10,6 +10,7 @@ import pytest
 from html_page import CLOSING, HOSTILE, assert_harmless, assert_self_contained, in_browser, read_page
 from shop_graph import HEADPHONES, matched, shop
 from test_graph import outcome, said, write_run
+from test_graph_store import largest_file
 
 from extractor.errors import SinkError
 from extractor.graph.answers.prices import comparable, typical
@@ -188,6 +189,6 @@ def test_a_browser_shows_what_was_written(tmp_path: Path, hostile: DuckDBStore) 
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path, graph: DuckDBStore) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SinkError, match="file"):
-        write_view(graph, "h0", tmp_path / "file" / "view.html")
+    with largest_file(50), pytest.raises(SinkError, match="put that right and run the same command again"):
+        write_view(graph, "h0", tmp_path / "view.html")
+    assert not (tmp_path / "view.html").exists()

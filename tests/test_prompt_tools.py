@@ -209,7 +209,7 @@ def test_an_edited_prompt_is_another_run(place: Place) -> None:
 
 
 def test_the_page_goes_where_it_is_wanted(place: Place) -> None:
-    page = place.folder / "pages" / "page.html"
+    page = place.folder / "page.html"
     ended = place("compare", "attributes@t1", "t2", "--out", place.folder / "runs", "--html", page)
     assert ended.err.endswith(f"page: {page}\n")
     assert page.is_file()

@@ -40,7 +40,10 @@ def compare(
     from extractor.evaluation.compare import compare as compare_runs
     from extractor.evaluation.pages import write_comparison
     from extractor.evaluation.runs import open_eval_run
+    from extractor.outputs import check_output_file
 
+    if html:
+        check_output_file(html, "--html")
     before, after = open_eval_run(a), open_eval_run(b)
     comparison = compare_runs(before, after, protocol=protocol.value, resamples=resamples, seed=seed)
     if html:

@@ -224,7 +224,10 @@ def compare(
     from extractor.evaluation.pages import write_comparison
     from extractor.evaluation.suite_file import load_suite
     from extractor.evaluation.trial import Pairing
+    from extractor.outputs import check_output_file
 
+    if html:
+        check_output_file(html, "--html")
     loaded = load_suite(suites, suite)
     opened = _open(engine, model, base_url, cache=cache)
     pairing = Pairing(loaded, data, out / suite, sample=sample, seed=seed, prompts=prompts)

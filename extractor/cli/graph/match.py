@@ -62,12 +62,12 @@ def match(
     What it cannot tell (--ask-out) a person decides: `extractor graph assert product:A same_as product:B`, or
     different_from. Taken back by `extractor graph undo`.
     """
-    from extractor.errors import ConfigError
     from extractor.graph.match import match_graph
     from extractor.match.score import Scorer, shipped_scorer
+    from extractor.outputs import check_output_file
 
-    if ask_out and not ask_out.absolute().parent.is_dir():
-        raise ConfigError(f"{ask_out}: its folder is not there; make it, or give another --ask-out")
+    if ask_out:
+        check_output_file(ask_out, "--ask-out")
     fitted = Scorer.load(scorer) if scorer else shipped_scorer()
     with changing(graph) as store, _asked_model(engine, model, base_url) as asked:
         matched = match_graph(store, fitted, neighbors, asked, listed_once=listed_once)

@@ -25,6 +25,7 @@ from extractor.graph.answers.attributes import IN_CATEGORY, attribute_relations
 from extractor.graph.answers.things import CATEGORY_OF, check_products
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.journal.files import lock, sink_errors
+from extractor.outputs import check_output
 
 _VOCABULARY, _PRODUCTS = "vocabulary.parquet", "products.parquet"
 # Kind of a feature -> its table.
@@ -63,8 +64,7 @@ def write_features(graph: DuckDBStore, out: Path) -> Features:
         SinkError: It cannot be written, or another process writes it; every file is then the old one or the new one.
     """
     check_products(graph)
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
+    check_output(out)
     _check_ours(out)
     with sink_errors(out):
         out.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ from extractor.graph.find import Thing, find_thing
 from extractor.graph.identity import DIFFERENT, SAME
 from extractor.graph.show import describe
 from extractor.graph.stores.duckdb import DuckDBStore
+from extractor.outputs import check_output_file
 from extractor.page import color_rules, write_page
 from extractor.records import Span
 
@@ -61,9 +62,10 @@ def write_view(graph: DuckDBStore, name: str, path: Path) -> Path:
     """Write the page of an SPU or product.
 
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: There is none of this name, or `path` is no place for a page.
         SinkError: The page cannot be written.
     """
+    check_output_file(path, "--html")
     thing = find_thing(graph, name)
     said = said_of(graph, thing.listings, without=REMARKS)
     known = set(attribute_relations(graph)) & said.keys()

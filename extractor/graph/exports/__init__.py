@@ -18,6 +18,7 @@ from pathlib import Path
 from extractor.errors import ConfigError, SinkError
 from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.journal.files import lock, sink_errors
+from extractor.outputs import check_output
 
 # Name -> module with `write`; imported when asked for.
 EXPORTS = {
@@ -62,8 +63,7 @@ def export(
     _check(name, around)
     with sink_errors(out):
         place = Path(os.path.realpath(out))  # a link stays a link
-        if not place.parent.is_dir():
-            raise ConfigError(f"{out}: its folder is not there; make it, or give another --out")
+        check_output(out)
         with _scratch(place) as scratch:
             _check_place(out, place, force=force)
             new = scratch / _NEW
@@ -98,19 +98,9 @@ def _write(graph: DuckDBStore, name: str, new: Path, out: Path, around: Neighbor
 
 
 def _check_place(out: Path, place: Path, *, force: bool) -> None:
-    """Nobody's home folder, device or graph goes away by a slip in --out, not even by force."""
-    if place.exists() and not (place.is_file() or place.is_dir()):
-        raise ConfigError(f"{out}: neither a file nor a folder; give another --out")
-    if place.is_file() and _is_database(place):
-        raise ConfigError(f"{out}: is a graph or another database; give another --out")
+    """What is there goes away by force only."""
     if not force and (place.is_file() or _names(place)):
         raise ConfigError(f"{out}: is there already; give --force to replace it")
-
-
-def _is_database(file: Path) -> bool:
-    """Whether DuckDB made it: its storage format has these letters behind a checksum of eight bytes."""
-    with file.open("rb") as head:
-        return head.read(12)[8:] == b"DUCK"
 
 
 @contextmanager

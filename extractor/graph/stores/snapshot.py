@@ -20,6 +20,7 @@ import duckdb
 
 from extractor.errors import ConfigError
 from extractor.journal.files import lock, sink_errors
+from extractor.outputs import check_output
 
 if TYPE_CHECKING:
     from extractor.graph.stores.duckdb import DuckDBStore
@@ -52,6 +53,7 @@ def write_snapshot(graph: DuckDBStore, folder: Path) -> None:
         ConfigError: The folder holds something else.
         SinkError: It cannot be written; the snapshot that was there still is.
     """
+    check_output(folder, "FOLDER")
     if folder.exists() and not is_snapshot(folder) and not _is_free(folder):
         raise ConfigError(f"{folder}: holds something else than a snapshot; give another folder")
     with sink_errors(folder):
