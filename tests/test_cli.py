@@ -133,6 +133,21 @@ def test_demo(tmp_path: Path) -> None:
     assert report.exists() and graph.exists()
 
 
+def test_demo_leaves_what_another_version_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("demo", "--engine", "scripted").code == 0
+    manifest = tmp_path / "runs" / "demo" / "run.json"
+    manifest.write_text(manifest.read_text().replace('"version": "', '"version": "0.0-'))
+    before = manifest.read_bytes()
+    for _ in range(2):  # the second time it goes on with what the first one made
+        ended = command("demo", "--engine", "scripted")
+        told = "runs/demo: of another version or engine, and kept; on to runs/demo-2"
+        assert (ended.code, told in ended.err.splitlines()) == (0, True)
+        assert "\nReport: runs/demo-2/report.html   graph: runs/demo-2.duckdb\n" in ended.err
+    assert manifest.read_bytes() == before
+    assert command("demo", "--engine", "scripted", "--out", "runs/demo").code == 2
+
+
 def test_settings_may_stand_in_a_file(tmp_path: Path, feed: str) -> None:
     file = tmp_path / "run.toml"
     file.write_text('feeds = ["feed.jsonl"]\nout = "run"\nengine = "scripted"\nlimit = 4\n')

@@ -16,21 +16,55 @@ from extractor.cli.output import console
 from extractor.cli.run import execute
 
 if TYPE_CHECKING:
+    from extractor.config import RunConfig
     from extractor.graph.stores.duckdb import DuckDBStore
     from extractor.records import Outcome
 
+DEFAULT = Path("runs/demo")
 # Products that are shown.
 _SHOWN = 3
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder; default: runs/demo, or runs/demo-2 ... where an older one is there."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="auto, vllm, server, transformers or scripted.")] = "auto",
 ) -> None:
     """Sample feed -> graph -> report, on the embedded model."""
+    from extractor.graph.stores.duckdb import DuckDBStore
+
+    settings = extract(out, engine) if out else extract_in_default(engine)
+    assert settings.graph
+    with DuckDBStore(settings.graph) as store:
+        largest = match(store)
+        show_graph(store)
+        page = write_page_of(store, largest, settings.out / "product.html")
+    show_products(settings.out, settings.min_confidence)
+    tell(f"\nReport: {settings.out / 'report.html'}   graph: {settings.graph}")
+    if page:
+        tell(f"{largest}: {page}")
+
+
+def extract_in_default(engine: str) -> RunConfig:
+    """Into runs/demo, or the first of runs/demo-2 ... that is new or goes on: what is there is left alone."""
+    from extractor.journal.manifest import OtherSettings
+
+    out, number = DEFAULT, 1
+    while True:
+        try:
+            return extract(out, engine)
+        except OtherSettings:
+            number += 1
+            kept, out = out, DEFAULT.with_name(f"{DEFAULT.name}-{number}")
+            tell(f"{kept}: of another version or engine, and kept; on to {out}")
+
+
+def extract(out: Path, engine: str) -> RunConfig:
+    """The sample feed into a run folder, and into a graph beside it."""
     from extractor.config import load_config
     from extractor.errors import ConfigError
-    from extractor.graph.stores.duckdb import DuckDBStore
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +74,11 @@ def demo(
     graph = out.with_name(f"{out.name}.duckdb")
     settings = load_config(None, {"feeds": (feed,), "out": out, "graph": graph, "engine": engine})
     execute(settings)
-    with DuckDBStore(graph) as store:
-        largest = match(store)
-        show_graph(store)
-        page = write_page_of(store, largest, out / "product.html")
-    show_products(out, settings.min_confidence)
-    console().print(f"\nReport: {out / 'report.html'}   graph: {graph}", markup=False, soft_wrap=True)
-    if page:
-        console().print(f"{largest}: {page}", markup=False, soft_wrap=True)
+    return settings
+
+
+def tell(text: str) -> None:
+    console().print(text, markup=False, soft_wrap=True)
 
 
 def match(store: DuckDBStore) -> str | None:

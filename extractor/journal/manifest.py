@@ -21,6 +21,10 @@ from extractor.journal.files import MANIFEST, OUTCOMES, part_of, write_json
 from extractor.records import MadeBy
 
 
+class OtherSettings(ConfigError):
+    """A run folder was begun with other settings, or by another version of this package."""
+
+
 def read_manifest(folder: str | Path) -> dict[str, Any]:
     """run.json: run_id, config, made_by, versions, created, finished (or None), counts.
 
@@ -89,7 +93,9 @@ def _refuse_other_settings(folder: Path, manifest: Mapping[str, Any], settings: 
         changes = (
             f"{name.partition('.')[2]} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing
         )
-        raise ConfigError(f"{folder}: begun with other settings: {', '.join(changes)}; choose another --out")
+        raise OtherSettings(
+            f"{folder}: begun with other settings: {', '.join(changes)}; choose another --out"
+        )
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
