@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from strategies import clean_texts
 from test_graph import outcome, said, snapshot, write_run
 
+from extractor.attribute import Attribute
 from extractor.errors import ConfigError
+from extractor.graph.column_names import meant, names_of
 from extractor.graph.merge import merge_runs
 from extractor.graph.nodes import Node
 from extractor.graph.person import Speaker, state_fact, take_back
@@ -69,6 +72,35 @@ def test_words_of_a_feed_become_what_they_would_in_a_text(
     assert [target.node.id for target in TARGETS.written(attribute, words)] == expected
 
 
+@pytest.mark.parametrize(
+    ("column", "relation"),
+    [
+        ("Colour", "has_color"),
+        ("Colours", "has_color"),
+        ("Brand Name", "has_brand"),
+        ("Features", "has_feature"),
+        ("Memory (RAM)", "has_memory"),
+        # An id of its own is not the name of another.
+        ("Model Name", "has_model_name"),
+        ("Dial Colour", "has_dial_color"),
+        # What no schema has keeps its name, and so do an offer's figures.
+        ("Mood Colour", "has_mood_colour"),
+        ("Ratings", "has_ratings"),
+        ("Seller", "sold_by"),
+    ],
+)
+def test_a_column_of_another_spelling_is_of_the_same_attribute(column: str, relation: str) -> None:
+    assert [target.predicate for target in TARGETS.written(column, "Nova")] == [relation]
+
+
+def test_a_name_that_two_attributes_have_is_neither() -> None:
+    shirts, shoes = (Attribute(f"{of}_size", title="Size", description="") for of in ("shirt", "shoe"))
+    odd = Attribute("Key Features", title="What it can", description="")
+    names = names_of([shirts, shoes, odd])
+    columns = ("Size", "shirt size", "KEY_FEATURES", "what it can", "what it is")
+    assert [meant(each, names) for each in columns] == [None, "shirt_size", odd.id, odd.id, None]
+
+
 def test_feed_and_text_meet_and_the_feeds_own_words_are_the_quote() -> None:
     facts = facts_of(PHONE, "r", TARGETS)
     assert facts is not None
@@ -83,7 +115,8 @@ def test_feed_and_text_meet_and_the_feeds_own_words_are_the_quote() -> None:
         ("sold_by", "merchant:shop-co", "feed", ""),
     ]
     attributes = [s.object for s in facts.shared.statements.values() if s.predicate == "has_attribute"]
-    assert attributes == ["attribute:color", "attribute:material", "attribute:screen_size"]
+    # Not the material, of which nothing is known.
+    assert attributes == ["attribute:color", "attribute:screen_size"]
 
 
 def test_a_person_meets_them_in_their_own_words(tmp_path: Path) -> None:
@@ -101,13 +134,17 @@ def test_a_person_meets_them_in_their_own_words(tmp_path: Path) -> None:
 
 
 def test_merging_again_brings_an_old_graph_up_to_date(tmp_path: Path) -> None:
-    """Once written as the feed has it, by a version of before."""
-    run = write_run(tmp_path / "run", "r", [PHONE])
+    """Once written as the feed has it, by a version of before.
+
+    What is said of a category, which attributes it has, stays until the run is undone.
+    """
+    phone = replace(PHONE, feed={"attributes": {"Color": ["Grey"], "Screen Size": ["6.7 inches"]}})
+    run = write_run(tmp_path / "run", "r", [phone])
     with DuckDBStore(tmp_path / "new.duckdb") as store:
         merge_runs([run], store)
         expected = snapshot(store)
     with DuckDBStore(tmp_path / "old.duckdb") as store:
-        raw = facts_of(PHONE, "r", _AsWritten(SCHEMAS))
+        raw = facts_of(phone, "r", _AsWritten(SCHEMAS))
         assert raw is not None
         store.add_run("r", {"run_id": "r"}, SCHEMAS)
         store.merge("r", [raw])

@@ -15,8 +15,9 @@ from typing import Any
 from extractor.brands.link import Linker
 from extractor.graph.brands import HAS_BRAND, brand_statements
 from extractor.graph.feed_numbers import currency_of
-from extractor.graph.nodes import KINDS, Node, Said, slug
+from extractor.graph.nodes import KINDS, Node, Said
 from extractor.graph.targets import Targets, stated
+from extractor.normalize.blanks import says_nothing
 from extractor.records import AttributeValue, Outcome, Provenance, Reason, Source, Span, Statement
 
 # Rejections after which an Outcome says nothing of a product: it is none, or its id is taken.
@@ -148,10 +149,16 @@ def _categories(outcome: Outcome, product: Node, run_id: str) -> Iterator[Said]:
 
 
 def _attributes(outcome: Outcome, targets: Targets) -> Iterator[str]:
-    """Ids of those of the schemas that it states, or that its feed has a place for: "Material: N/A"."""
-    stated = (value.attribute for value in outcome.values)
-    named = (slug(name, "_") for name, texts in _feed_facts(outcome.feed) if texts)
-    return (name for name in chain(stated, named) if name in targets)
+    """Ids of those of the schemas that it states; "Material: N/A" does not."""
+    schema = _schema(outcome)
+    read = (value.attribute for value in outcome.values)
+    written = (
+        targets.attribute_of(name)
+        for name, texts in _feed_facts(outcome.feed)
+        # Of few texts it is to be asked what they state.
+        if any(not says_nothing(text) or targets.written(name, text, schema) for text in texts)
+    )
+    return (name for name in chain(read, written) if name in targets)
 
 
 @lru_cache(maxsize=16_384)

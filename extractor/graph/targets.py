@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from extractor.attribute import Attribute
 from extractor.graph.brands import HAS_BRAND
+from extractor.graph.column_names import meant, names_of
 from extractor.graph.feed_numbers import FIGURES, canonical
 from extractor.graph.nodes import KINDS, Node, keyed, slug, value_node
 from extractor.normalize import Units, fold, load_units, normal
@@ -61,6 +62,9 @@ class Targets:
         self._schemas = schemas
         self._definitions = schemas.definitions
         self._of_category: dict[str, Mapping[str, Attribute]] = {}
+        self._names = names_of(self._definitions.values())
+        # Every listing has the same few columns.
+        self.attribute_of = lru_cache(maxsize=_KEPT)(self._attribute_of)
 
     def __contains__(self, attribute: str) -> bool:
         """Whether the schemas have an attribute."""
@@ -89,7 +93,7 @@ class Targets:
             category: As in `read`; where it does not have the attribute, another one's definition counts.
             currency: That the same record states.
         """
-        name = attribute if attribute in self else _name(attribute)
+        name = self.attribute_of(attribute)
         definition = self._definition(name, category)
         if definition and name not in FIGURES:
             return tuple(self._target(name, text) for text in _normalized(definition, words))
@@ -111,6 +115,13 @@ class Targets:
         )
         name = next(known, plain if plain in sharing else min(sharing, default=plain))
         return self.written(name, words, category)
+
+    def _attribute_of(self, column: str) -> str:
+        """Id of the attribute that a column of a feed is of; its own name, as an id, where the schemas have none."""
+        name = _name(column)
+        if column in self or name in FIGURES or name in _FEED_RELATIONS:
+            return column if column in self else name
+        return meant(column, self._names) or name
 
     def _target(self, attribute: str, text: str) -> Target:
         definition = self._definitions.get(attribute)
