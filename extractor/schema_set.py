@@ -62,15 +62,15 @@ class SchemaSet:
         return {attribute.id: attribute for attribute in self.attributes}
 
     @property
-    def relations(self) -> dict[str, str]:
-        """Attribute id -> relation type."""
-        return {name: attribute.relation for name, attribute in self.definitions.items()}
+    def relations(self) -> set[str]:
+        """Relation types; an attribute id may have two, in different categories."""
+        return {attribute.relation for attribute in self.attributes}
 
     @property
     def functional(self) -> set[str]:
         """Relation types of which all attributes that have them are x-functional."""
         open_ended = {attribute.relation for attribute in self.attributes if not attribute.functional}
-        return {attribute.relation for attribute in self.attributes} - open_ended
+        return self.relations - open_ended
 
     def for_category(self, category_id: str) -> tuple[Attribute, ...]:
         """The attributes of a category; those of `BASE` for one that the folder does not have."""

@@ -291,11 +291,6 @@ def test_no_key_grows_with_what_a_feed_says() -> None:
     assert labels == {long.strip()}
 
 
-def test_relations_come_from_the_schemas() -> None:
-    relations = shipped_schemas().relations
-    assert (relations["brand"], relations["gender"]) == ("has_brand", "suits")
-
-
 # ---- merge and undo
 
 # An example opens graphs and runs dozens of SQL statements.

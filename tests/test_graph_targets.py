@@ -22,7 +22,7 @@ from extractor.graph.stores.duckdb import DuckDBStore
 from extractor.graph.targets import Target, Targets
 from extractor.normalize.blanks import says_nothing
 from extractor.records import CategoryChoice, MadeBy
-from extractor.schema_set import shipped_schemas
+from extractor.schema_set import SchemaSet, shipped_schemas
 
 SCHEMAS = shipped_schemas()
 TARGETS = Targets(SCHEMAS)
@@ -212,3 +212,15 @@ def test_what_is_written_twice_is_written_once(attribute: str, words: str) -> No
     once = TARGETS.written(attribute, words)
     again = [target for each in once for target in TARGETS.written(attribute, each.node.label)]
     assert again == [*once]
+
+
+def test_an_attribute_leads_where_its_category_says() -> None:
+    """One id with two relations: of people's bags and of paper ones."""
+    sized = {
+        category: [Attribute("size", title="Size", description="", relation=relation)]
+        for category, relation in (("base", "has_size"), ("bags", "has_volume"), ("paper", "has_format"))
+    }
+    schemas = SchemaSet.of(sized)
+    for category, relation in (("bags", "has_volume"), ("paper", "has_format"), ("shoes", "has_size")):
+        assert [target.predicate for target in Targets(schemas).written("Size", "A4", category)] == [relation]
+    assert schemas.relations == {"has_size", "has_volume", "has_format"}

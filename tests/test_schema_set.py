@@ -34,7 +34,7 @@ def test_it_says_of_every_category_what_the_folder_says(store: SchemaStore) -> N
         assert read.by_id(node.id) == tuple(replace(attribute, cues=None) for attribute in expected)
     assert read.by_id("none of it") is None
     assert read.hash == shipped_schemas().hash
-    assert (read.relations["brand"], read.relations["gender"]) == ("has_brand", "suits")
+    assert {"has_brand", "suits"} <= read.relations
     assert "has_brand" in read.functional
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -156,8 +156,8 @@ def _say(graph: DuckDBStore, act: str, head: Node, predicate: str, target: Node,
     return Word(run_id, statement_id, head.id, predicate, target.id)
 
 
-def _check_predicate(graph: DuckDBStore, predicate: str, relations: Mapping[str, str]) -> None:
-    known = {SAME, DIFFERENT, *relations.values(), *ALWAYS_FUNCTIONAL}
+def _check_predicate(graph: DuckDBStore, predicate: str, relations: Set[str]) -> None:
+    known = {SAME, DIFFERENT, *relations, *ALWAYS_FUNCTIONAL}
     if predicate in known:
         return
     known |= {row["predicate"] for row in graph.rows("SELECT DISTINCT predicate FROM statements")}

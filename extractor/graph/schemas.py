@@ -38,9 +38,9 @@ class GraphSchemas:
         return found
 
     @property
-    def relations(self) -> dict[str, str]:
-        """Attribute id -> relation type."""
-        return {name: attribute.relation for name, attribute in self.definitions.items()}
+    def relations(self) -> set[str]:
+        """Relation types."""
+        return {relation for schemas in self._sets for relation in schemas.relations}
 
     @cached_property
     def functional(self) -> set[str]:
@@ -48,7 +48,7 @@ class GraphSchemas:
         found: dict[str, bool] = {}
         for schemas in reversed(self._sets):
             single = schemas.functional
-            found |= {relation: relation in single for relation in schemas.relations.values()}
+            found |= {relation: relation in single for relation in schemas.relations}
         return {relation for relation, is_single in found.items() if is_single}
 
     def for_category(self, category_id: str) -> tuple[Attribute, ...]:

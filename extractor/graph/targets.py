@@ -80,7 +80,7 @@ class Targets:
         """
         if says_nothing(text) and not _is_known(text, self._definition(attribute, category)):
             return None
-        return self._target(attribute, canonical(attribute, text))
+        return self._target(attribute, canonical(attribute, text), category)
 
     def written(
         self, attribute: str, words: str, category: str = "", currency: str = ""
@@ -96,8 +96,10 @@ class Targets:
         name = self.attribute_of(attribute)
         definition = self._definition(name, category)
         if definition and name not in FIGURES:
-            return tuple(self._target(name, text) for text in _normalized(definition, words))
-        return () if says_nothing(words) else (self._target(name, canonical(name, words, currency)),)
+            return tuple(self._target(name, text, category) for text in _normalized(definition, words))
+        if says_nothing(words):
+            return ()
+        return (self._target(name, canonical(name, words, currency), category),)
 
     def by_relation(self, predicate: str, words: str, category: str = "") -> tuple[Target, ...]:
         """The same where the relation is known: of attributes that share it, the one whose vocabulary has the value."""
@@ -123,8 +125,8 @@ class Targets:
             return column if column in self else name
         return meant(column, self._names) or name
 
-    def _target(self, attribute: str, text: str) -> Target:
-        definition = self._definitions.get(attribute)
+    def _target(self, attribute: str, text: str, category: str) -> Target:
+        definition = self._definition(attribute, category)
         name = attribute if definition else _name(attribute)
         predicate = definition.relation if definition else _FEED_RELATIONS.get(name, f"has_{name}")
         if prefix := _ENTITIES.get(predicate):

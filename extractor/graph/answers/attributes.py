@@ -29,7 +29,7 @@ def attribute_relations(graph: DuckDBStore) -> list[str]:
     rows = graph.rows(
         "SELECT DISTINCT predicate FROM statements WHERE rank <> 'deprecated' AND NOT list_contains($1, predicate)"
         " AND (source IN ('title', 'description') OR list_contains($2, predicate)) ORDER BY predicate",
-        [sorted(REMARKS), sorted(set(graph.schemas().relations.values()))],
+        [sorted(REMARKS), sorted(graph.schemas().relations)],
     )
     return [row["predicate"] for row in rows]
 
