@@ -30,6 +30,7 @@ __all__ = [
     "default_folder",
     "load_taxonomy",
     "schema_from_names",
+    "schema_of",
 ]
 
 # Schema of what every category has, and of what has none.
@@ -80,7 +81,7 @@ def schema_from_names(schema_id: str, names: Sequence[str]) -> CategorySchema:
         if list(names).count(name) > 1:
             raise SchemaError(f"{schema_id}: {name!r} stands twice; give each name once")
     attributes = tuple(Attribute(name, title=name, description="", relation=f"has_{name}") for name in names)
-    return _category_schema(schema_id, schema_id, attributes)
+    return schema_of(schema_id, schema_id, attributes)
 
 
 class SchemaStore:
@@ -172,7 +173,7 @@ class SchemaStore:
                 f"{self.folder}: no schema {schema_id!r}; there are {', '.join(self.ids())}"
                 " and the categories of taxonomy.jsonl"
             )
-        return _category_schema(schema_id, self._title(schema_id), self.attributes_of(schema_id))
+        return schema_of(schema_id, self._title(schema_id), self.attributes_of(schema_id))
 
     def _lineage(self, schema_id: str) -> tuple[str, ...]:
         """Ids whose files make up a schema; a file beside base.json (another kind of entity) stands alone."""
@@ -197,7 +198,8 @@ class SchemaStore:
         return self.taxonomy[schema_id].path[-1]
 
 
-def _category_schema(schema_id: str, title: str, attributes: tuple[Attribute, ...]) -> CategorySchema:
+def schema_of(schema_id: str, title: str, attributes: tuple[Attribute, ...]) -> CategorySchema:
+    """The schema of these attributes, in this order."""
     json_schema = {
         "$schema": DRAFT,
         "type": "object",

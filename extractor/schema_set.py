@@ -82,6 +82,13 @@ class SchemaSet:
         places = self.document["schemas"].get(schema_id)
         return None if places is None else tuple(self.attributes[place] for place in places)
 
+    def asked_of_models(self, schema_id: str) -> tuple[Attribute, ...] | None:
+        """The same without those that words decide (x-cues)."""
+        places = self.document["schemas"].get(schema_id)
+        if places is None:
+            return None
+        return tuple(self.attributes[n] for n in places if "cues" not in self.document["attributes"][n])
+
 
 def all_schemas(store: SchemaStore) -> SchemaSet:
     """What a whole folder says, the package's own read once; SchemaError where one of its files is wrong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.config import RunConfig
+from extractor.derive import derive_schemas
 from extractor.errors import ConfigError
 from extractor.gold import GoldRecord
 from extractor.run import run
@@ -175,10 +177,35 @@ def test_a_teachers_values_are_labels_and_its_silence_is_one(tmp_path: Path, sto
     assert (taught.values, taught.unsure, taught.outcomes) == (2, 0, 2)
 
 
-def test_where_a_schema_has_changed_only_what_the_teacher_stated_was_asked(
+def test_a_teacher_was_asked_what_the_schemas_of_its_run_say(tmp_path: Path, store: SchemaStore) -> None:
+    """Of a shop's own schemas, of which nothing is left but what the run keeps."""
+    shop = write_gold(tmp_path / "shop.jsonl", [{"id": "li", "path": ["Lamps"], "attributes": ["w", "s"]}])
+    lines = write_gold(
+        tmp_path / "lines.jsonl", [{"id": "w", "name": "Power"}, {"id": "s", "name": "Socket"}]
+    )
+    derive_schemas(shop, lines, tmp_path / "derived")
+    feed = write_gold(tmp_path / "feed.jsonl", [{"id": "a", "title": "Humla lamp, 40 W"}])
+    config = RunConfig(
+        feeds=(str(feed),),
+        out=tmp_path / "run",
+        taxonomy=tmp_path / "derived",
+        schema_id="li",
+        policy="decode-all",
+    )
+    run(config, engine=answering({"a": '{"brand":"Humla","w":"40 W"}'}))
+    shutil.rmtree(tmp_path / "derived")
+    [listing] = read_teacher(tmp_path / "run", store, 0.5).listings
+    labels = listing.gold.attributes
+    assert (labels["brand"], labels["w"], labels["s"]) == (["Humla"], ["40 W"], None)
+    assert listing.schema.attribute("s").title == "Socket"
+    assert "gender" not in labels  # words decide that
+
+
+def test_of_an_old_run_whose_schema_has_changed_only_what_the_teacher_stated_was_asked(
     tmp_path: Path, store: SchemaStore
 ) -> None:
     folder = teacher(tmp_path / "run", {"a": '{"brand":"Bolt"}', "b": '{"color":"Blue"}'})
+    (folder / "schemas.json").unlink()
     outcomes = folder / "outcomes.jsonl"
     text = outcomes.read_text("utf-8")
     hash_ = json.loads(text.splitlines()[0])["made_by"]["schema_hash"]

@@ -10,20 +10,23 @@ of. A listing of which nothing came is left out.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from extractor.errors import ConfigError, SchemaError, SinkError
 from extractor.evaluation.runs import gold_form, has_failed
 from extractor.gold import GoldRecord, Values
-from extractor.journal import read_outcomes
+from extractor.journal import read_manifest, read_outcomes
 from extractor.policy import reduced
 from extractor.records import AttributeValue, Outcome
-from extractor.schema import CategorySchema, SchemaStore, schema_from_names
+from extractor.schema import CategorySchema, SchemaStore, schema_from_names, schema_of
+from extractor.schema_set import SCHEMAS, SchemaSet, read_schemas
 
 # Schema id and hash of an Outcome.
 _Key = tuple[str, str]
+# The schema to learn with, and the ids of the attributes that the teacher was asked for.
+_Asked = tuple[CategorySchema, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def read_teacher(folder: Path, store: SchemaStore, min_confidence: float) -> Tau
         outcomes = list(read_outcomes(folder))
     except SinkError as error:  # nothing is written here: the folder is the input
         raise ConfigError(str(error)) from None
-    schemas = _schemas(outcomes, store)
+    schemas = _schemas(outcomes, store, _kept_schemas(folder))
     listings, values, unsure = [], 0, 0
     for outcome in outcomes:
         if has_failed(outcome):
@@ -106,28 +109,41 @@ def _key(outcome: Outcome) -> _Key:
     return outcome.made_by.schema, outcome.made_by.schema_hash
 
 
-def _schemas(
-    outcomes: Iterable[Outcome], store: SchemaStore
-) -> Mapping[_Key, tuple[CategorySchema, list[str]]]:
-    """For each schema of the run the one to learn with, and the attributes that the teacher was asked for.
+def _kept_schemas(folder: Path) -> SchemaSet | None:
+    """The schemas that the run keeps; None for one that began before runs kept any."""
+    manifest = read_manifest(folder)
+    return read_schemas(folder, manifest) if (folder / SCHEMAS).exists() else None
 
-    Where the schema is not the one of then any more, or not one of ours, only those count as asked for that the teacher
-    stated anywhere.
-    """
-    stated: dict[_Key, dict[str, None]] = defaultdict(dict)
+
+def _schemas(
+    outcomes: Iterable[Outcome], store: SchemaStore, kept: SchemaSet | None
+) -> Mapping[_Key, _Asked]:
+    """What the teacher was asked by each schema of the run, best known from the schemas that the run keeps."""
+    stated: dict[_Key, set[str]] = defaultdict(set)
     for outcome in outcomes:
-        stated[_key(outcome)].update((value.attribute, None) for value in outcome.values)
-    found = {}
-    for (schema_id, schema_hash), names in stated.items():
-        schema = _by_id(store, schema_id)
-        if schema and (schema.hash == schema_hash or _has(schema, names)):
-            asked = askable(schema)
-            same = schema.hash == schema_hash
-            ids = [attribute.id for attribute in asked.attributes if same or attribute.id in names]
-            found[schema_id, schema_hash] = (asked, ids)
-        else:
-            found[schema_id, schema_hash] = (schema_from_names(schema_id, sorted(names)), sorted(names))
-    return found
+        stated[_key(outcome)].update(value.attribute for value in outcome.values)
+    return {
+        key: (_kept(kept, key[0]) if kept else None) or _of_today(store, key, names)
+        for key, names in stated.items()
+    }
+
+
+def _kept(schemas: SchemaSet, schema_id: str) -> _Asked | None:
+    attributes = schemas.asked_of_models(schema_id)
+    if attributes is None:
+        return None
+    return schema_of(schema_id, schema_id, attributes), [each.id for each in attributes]
+
+
+def _of_today(store: SchemaStore, key: _Key, stated: Collection[str]) -> _Asked:
+    """Where the schema is not the one of then, or not one of ours, only what the teacher stated counts as asked for."""
+    schema_id, schema_hash = key
+    schema = _by_id(store, schema_id)
+    if not schema or (schema.hash != schema_hash and not _has(schema, stated)):
+        return schema_from_names(schema_id, sorted(stated)), sorted(stated)
+    asked = askable(schema)
+    ids = [each.id for each in asked.attributes if schema.hash == schema_hash or each.id in stated]
+    return asked, ids
 
 
 def askable(schema: CategorySchema) -> CategorySchema:
