@@ -109,7 +109,8 @@ def _validated(kind: type[Config], settings: Mapping[str, Any], where: str) -> C
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{where}{name}: {first['msg']}; see extractor run --help") from None
+        told = "is missing" if first["type"] == "missing" else first["msg"]
+        raise ConfigError(f"{where}{name}: {told}; see extractor run --help") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -235,3 +235,12 @@ def test_what_is_not_there_is_named(graph: DuckDBStore, category: str, metric: s
     with pytest.raises(ConfigError, match=message) as error:
         insights(graph, category, metric)
     assert "\n" not in str(error.value)
+
+
+def test_a_code_is_no_metric(tmp_path: Path) -> None:
+    facts = {"gtin": "4006381333931", "rating": "4.5"}
+    phones = [outcome("h", "T", category=HEADPHONES, feed={"facts": facts})]
+    with DuckDBStore(Path(":memory:")) as store:
+        merge_runs([write_run(tmp_path / "run", "r", phones)], store)
+        with pytest.raises(ConfigError, match=r"carries it as a number; there are rating$"):
+            insights(store, "Headphones", "sales")

@@ -186,9 +186,9 @@ def test_a_wrong_option(tmp_path: Path, options: Sequence[str], told: str) -> No
 
 def test_no_feed_and_no_out(tmp_path: Path) -> None:
     assert_one_line(
-        command("run", "--out", tmp_path / "run"), 2, "feeds: Field required; see extractor run --help"
+        command("run", "--out", tmp_path / "run"), 2, "feeds: is missing; see extractor run --help"
     )
-    assert_one_line(command("run", "feed.jsonl"), 2, "out: Field required; see extractor run --help")
+    assert_one_line(command("run", "feed.jsonl"), 2, "out: is missing; see extractor run --help")
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "junk.jsonl"])

@@ -50,8 +50,8 @@ def test_settings_do_not_change() -> None:
 
 FINE: dict[str, Any] = {"feeds": ("feed.jsonl",), "out": Path("run1")}
 BAD_OPTIONS = [
-    ({}, "feeds: Field required"),
-    ({"feeds": ("feed.jsonl",)}, "out: Field required"),
+    ({}, "feeds: is missing"),
+    ({"feeds": ("feed.jsonl",)}, "out: is missing"),
     ({**FINE, "engine": "gpt"}, "engine: Input should be 'auto', 'vllm'"),
     ({**FINE, "limit": 0}, "limit: Input should be greater than or equal to 1"),
     ({**FINE, "batch_size": -3}, "batch_size: Input should be greater than or equal to 1"),

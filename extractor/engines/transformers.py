@@ -42,7 +42,10 @@ def open_with(settings: EngineSettings) -> TransformersEngine:
     import outlines  # noqa: F401  (missing packages show before the model is loaded)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    # There is one bar, ours.
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(info.source)
         model = AutoModelForCausalLM.from_pretrained(info.source, dtype="auto")

@@ -16,7 +16,7 @@ from extractor.datafile import content_hash
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.feed_numbers import money_of
 from extractor.graph.identity import DIFFERENT, SAME
-from extractor.graph.nodes import KINDS, Node, Said
+from extractor.graph.nodes import GTINS, KINDS, Node, Said
 from extractor.graph.rank import COUNTS
 from extractor.graph.statements import gathered
 from extractor.graph.stores import Change
@@ -29,8 +29,6 @@ from extractor.match.score import Scorer
 from extractor.normalize.codes import gtin_digits
 from extractor.records import Provenance
 
-# Relations that hold numbers of the GS1 system, and a price.
-_GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
 _PRICES = ("has_price", "has_sale_price")
 _SELLER = "sold_by"
 # Relations that are of the listing or of its place in the catalogue, not of the product.
@@ -183,9 +181,9 @@ def people_of(graph: DuckDBStore) -> People:
 def _listing(
     product: str, title: str, stated: Mapping[str, set[str]], makers: set[str], keys: Sequence[Attribute]
 ) -> Listing:
-    compared = stated.keys() - _NOT_COMPARED - _GTINS - {HAS_BRAND, *_PRICES}
+    compared = stated.keys() - _NOT_COMPARED - GTINS - {HAS_BRAND, *_PRICES}
     brands = stated.get(HAS_BRAND, set())
-    numbers = {gtin_digits(label) for relation in _GTINS for label in stated.get(relation, ())}
+    numbers = {gtin_digits(label) for relation in GTINS for label in stated.get(relation, ())}
     return Listing(
         product,
         title,

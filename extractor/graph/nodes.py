@@ -27,6 +27,8 @@ KINDS = {
     "spu": "SPU",
     "attribute": "Attribute",
 }
+# Relation types that hold numbers of the GS1 system.
+GTINS = frozenset({"has_gtin", "has_upc", "has_ean", "has_isbn", "has_barcode"})
 # Stands in the id of a node whose name has another meaning elsewhere, before the vertical where it has this one.
 MEANING = "@"
 # Characters; the text of a longer literal stands in the label.

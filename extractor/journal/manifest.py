@@ -90,12 +90,12 @@ def _refuse_other_settings(folder: Path, manifest: Mapping[str, Any], settings: 
     now = _flat(settings)
     differing = [name for name in then | now if then.get(name) != now.get(name)]
     if differing:
-        changes = (
-            f"{name.partition('.')[2]} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing
+        # An engine that is named stands in both parts.
+        first = {name.partition(".")[2]: name for name in reversed(differing)}
+        told = (
+            f"{short} was {then.get(name)!r}, is {now.get(name)!r}" for short, name in sorted(first.items())
         )
-        raise OtherSettings(
-            f"{folder}: begun with other settings: {', '.join(changes)}; choose another --out"
-        )
+        raise OtherSettings(f"{folder}: begun with other settings: {', '.join(told)}; choose another --out")
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:

@@ -29,7 +29,8 @@ def push(
 ) -> None:
     """Bring a server (PostgreSQL, Neo4j) up to date with the graph.
 
-    The same command again sends what is missing or new.
+    The same command again sends what is missing or new. What the runs' schemas say stays in the graph: the ranks that
+    follow from it are sent.
 
     The password stands in the environment (EXTRACTOR_PUSH_PASSWORD, or PGPASSWORD, NEO4J_PASSWORD) or in the URL,
     where others on this machine see it in the list of processes. What others change on the server goes unnoticed:

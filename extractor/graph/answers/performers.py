@@ -22,7 +22,7 @@ from extractor.graph.answers.strata import Floats, Numbers
 from extractor.graph.answers.things import CATEGORY_OF_THING, THING_OF
 from extractor.graph.feed_numbers import Money, number_of
 from extractor.graph.find import Category, near
-from extractor.graph.nodes import slug
+from extractor.graph.nodes import GTINS, slug
 from extractor.graph.stores.duckdb import DuckDBStore
 
 # More products than that sharpen nothing that a person would act on; these are drawn by a hash of their ids.
@@ -91,14 +91,14 @@ def _no_such_metric(graph: DuckDBStore, category: Category, metric: str, product
 
 
 def _metrics(graph: DuckDBStore) -> list[str]:
-    """Relations of the feed some of whose values are numbers."""
+    """Relations of the feed some of whose values are numbers that count something."""
     rows = graph.rows(
         "SELECT predicate FROM statements WHERE source = 'feed' AND rank <> 'deprecated'"
         " AND starts_with(object, 'value:') GROUP BY predicate"
         " HAVING bool_or(try_cast(label AS DOUBLE) IS NOT NULL) OR list_contains(?, predicate) ORDER BY predicate",
         [list(PRICES)],
     )
-    return [row["predicate"] for row in rows]
+    return [row["predicate"] for row in rows if row["predicate"] not in GTINS]
 
 
 def _numbers(graph: DuckDBStore, relation: str, things: Collection[str]) -> dict[str, float]:
