@@ -336,6 +336,12 @@ def test_a_run_keeps_its_settings(tmp_path: Path) -> None:
     )
 
 
+def test_an_engine_that_is_named_and_used_is_told_once(tmp_path: Path) -> None:
+    Journal.open(tmp_path, {"engine": "auto"}, made_by=MadeBy(engine="vllm")).close()
+    with pytest.raises(ConfigError, match=r"settings: engine was 'auto', is 'server'; choose another --out"):
+        Journal.open(tmp_path, {"engine": "server"}, made_by=MadeBy(engine="server"))
+
+
 def test_settings_that_json_spells_otherwise_are_the_same(tmp_path: Path) -> None:
     config = {"feeds": (Path("a.jsonl"), Path("b.jsonl")), "limit": None}
     Journal.open(tmp_path, config).close()

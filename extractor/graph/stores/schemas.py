@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 
 import duckdb
 
@@ -27,8 +28,13 @@ SELECT content FROM told LEFT JOIN schemas USING (hash) ORDER BY last DESC
 def schemas_of(connection: duckdb.DuckDBPyConnection) -> GraphSchemas:
     """The schemas of all runs."""
     contents = [row[0] for row in connection.execute(_LATEST_FIRST).fetchall()]
-    sets = [SchemaSet(json.loads(content)) if content else shipped_schemas() for content in contents]
-    return GraphSchemas(sets)
+    return GraphSchemas([_parsed(content) if content else shipped_schemas() for content in contents])
+
+
+# A graph has few, and asks for them with every run.
+@lru_cache(maxsize=8)
+def _parsed(content: str) -> SchemaSet:
+    return SchemaSet(json.loads(content))
 
 
 def wrong_schemas(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
