@@ -179,14 +179,14 @@ def main(folder: Path, kills: int, seed: int) -> None:
 
 
 def test_a_graph_whose_writer_is_killed_is_as_before_or_after_the_write(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
     command = [sys.executable, __file__, str(tmp_path), str(KILLS), str(seed)]
     done = subprocess.run(command, timeout=300, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"seed {seed}: {done.stderr}"
     found = json.loads((tmp_path / "found.json").read_text())
-    record_property("graph_kills", {"seed": seed, **found})
+    record_testsuite_property("graph_kills", {"seed": seed, **found})
     assert found["killed"] >= KILLS
 
 

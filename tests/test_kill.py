@@ -250,19 +250,19 @@ def left(folder: Path) -> dict[str, Any]:
         "table": table(folder),
         "summary": summary(folder),
         "graph": graph(folder.with_suffix(".duckdb")),
-        "finished": read_manifest(folder)["finished"],
+        "finished": bool(read_manifest(folder)["finished"]),
         "in part": [path.name for path in folder.iterdir() if path.name.endswith(".part")],
     }
 
 
 def test_a_run_that_was_killed_ends_as_if_nothing_had_happened(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     write_feed(tmp_path)
     seed = random.SystemRandom().randrange(10**6)
     subprocess.run([sys.executable, __file__, tmp_path, str(KILLS), str(seed)], check=True, timeout=500)
     found = json.loads((tmp_path / "found.json").read_text())
-    record_property("kills", {"seed": seed, **found})
+    record_testsuite_property("kills", {"seed": seed, **found})
     whole = left(tmp_path / "undisturbed")
     assert (len(whole["outcomes"]), whole["finished"], whole["in part"]) == (PRODUCTS + 1, True, [])
     for number in range(found["runs"]):
@@ -304,7 +304,7 @@ def surfaces(folder: Path) -> set[tuple[str, str, str]]:
 
 @pytest.mark.engine
 def test_a_run_on_a_real_engine_that_was_killed_has_an_outcome_for_every_product(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     pytest.importorskip("vllm")
     whole, folder = tmp_path / "whole", tmp_path / "run"
@@ -319,7 +319,7 @@ def test_a_run_on_a_real_engine_that_was_killed_has_an_outcome_for_every_product
     assert [outcome.product_id for outcome in read_outcomes(folder)] == ids
     # Batches are cut elsewhere, which may flip a near-tie.
     same, all_ = surfaces(whole) & surfaces(folder), surfaces(whole) | surfaces(folder)
-    record_property("share_of_equal_values", len(same) / len(all_))
+    record_testsuite_property("share_of_equal_values", len(same) / len(all_))
     assert len(same) / len(all_) > 0.95
 
 
