@@ -37,7 +37,7 @@ PHONE = outcome(
     made_by=MadeBy(prompt="attributes@v1", schema=PHONES.id, model="embedded"),
     feed={
         "attributes": {"Color": ["Grey"], "Screen Size": ["6.7 inches"], "Material": ["--"]},
-        "facts": {"seller": "SHOP+CO"},
+        "facts": {"Sold by": "SHOP+CO"},
     },
 )
 ANN = Speaker("ann")

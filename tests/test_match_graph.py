@@ -244,3 +244,5 @@ def test_what_the_command_refuses(file: Path, tmp_path: Path) -> None:
     )
     code, _, err = graph("match", "--graph", file, "--ask-out", tmp_path / "no" / "ask.jsonl")
     assert (code, err.split(";")[0]) == (2, f"{tmp_path / 'no' / 'ask.jsonl'}: its folder is not there")
+    code, _, err = graph("match", "--graph", file, "--listed-once")
+    assert (code, err.split(" (")[0]) == (2, f"{file}: no listing states a merchant")

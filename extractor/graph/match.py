@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from extractor.attribute import Attribute
 from extractor.datafile import content_hash
+from extractor.errors import ConfigError
 from extractor.graph.brands import HAS_BRAND
 from extractor.graph.feed_numbers import money_of
 from extractor.graph.identity import DIFFERENT, SAME
@@ -112,6 +113,7 @@ def match_graph(
         listed_once: What one merchant has under two titles is two products.
 
     Raises:
+        ConfigError: `listed_once`, and no listing states a merchant.
         SinkError: The graph cannot be written.
     """
     settings = {
@@ -121,8 +123,14 @@ def match_graph(
         "listed_once": listed_once,
     }
     run_id = f"{_RUN}{content_hash(settings)[:12]}"
+    listings = listings_of(graph, listed_once=listed_once)
+    if listed_once and listings and not any(listing.merchants for listing in listings):
+        raise ConfigError(
+            f"{graph.path}: no listing states a merchant (a column merchant, seller or shop of the feed); add it, or"
+            " leave --listed-once out"
+        )
     found = resolve(
-        listings_of(graph, listed_once=listed_once),
+        listings,
         scorer,
         neighbors=neighbors,
         people=people_of(graph),

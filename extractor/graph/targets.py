@@ -31,7 +31,7 @@ _ENTITIES = {
     "sold_by": "merchant",
 }
 # Relation types of feed facts that are no attribute of a schema.
-_FEED_RELATIONS = {"merchant": "sold_by", "seller": "sold_by"}
+_FEED_RELATIONS = dict.fromkeys(("merchant", "seller", "shop", "retailer", "sold_by"), "sold_by")
 # Between the values of an attribute that takes several: "Men, Women".
 _JOINER = re.compile(r"\s*[,;/|]\s*")
 # Values that are kept as they were normalized, some 10 MB: those of a feed come again and again.
