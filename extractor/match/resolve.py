@@ -21,6 +21,8 @@ from extractor.match.veto import Claims, Spoken, claims, conflict, model_keys, w
 
 # Probability of two listings with one GTIN, as nothing but a slip speaks against it.
 _SAME_GTIN = 0.99
+# A model key that so many listings name is none of a shop's own numbers: two groups that name other ones stay apart.
+_KNOWN_MODEL = 10
 # Neighbors are the likeliest pairs: a cluster that they made is looked at again, by so many pairs of each listing
 # that are no neighbors, and made again by all of them; so many times at most.
 _CHECKED, _ROUNDS = 6, 2
@@ -108,7 +110,8 @@ class _Collection:
         rows = {listing.id: row for row, listing in enumerate(self._listings)}
         self._same, self._different = (_rows(pairs, rows) for pairs in (people.same, people.different))
         self._said = _heard([claims(listing) for listing in self._listings], self._same, self._different)
-        self._models = [*map(frozenset, established([*map(model_keys, self._listings)]))]
+        named = established([*map(model_keys, self._listings)], _KNOWN_MODEL)
+        self._models = [*map(frozenset, named)]
         for row in chain.from_iterable(self._same):  # whatever it names, a person knows better
             self._models[row] = frozenset()
         self._table = build_table(self._listings)

@@ -93,7 +93,7 @@ def build_table(listings: Sequence[Listing]) -> Table:
         words=kind(tokens.words for tokens in of_title),
         joined=kind((*tokens.words, *tokens.joined) for tokens in of_title),
         codes=codes,
-        models=kind(established([tokens.models for tokens in of_title])),
+        models=kind(established([tokens.models for tokens in of_title], _ESTABLISHED)),
         numbers=kind([word for word in tokens.words if word.isdigit()] for tokens in of_title),
         measures=kind([f"{unit}={number}" for unit, number in tokens.measures] for tokens in of_title),
         units=kind([unit for unit, _ in tokens.measures] for tokens in of_title),
@@ -130,10 +130,10 @@ def _rarest(codes: Sequence[str], weights: NDArray[np.float32]) -> str:
     return max(codes, key=lambda code: (weights[column(code)], code), default="")
 
 
-def established(rows: Sequence[Collection[str]]) -> Iterator[list[str]]:
-    """Of each row the tokens that enough rows have."""
+def established(rows: Sequence[Collection[str]], least: int) -> Iterator[list[str]]:
+    """Of each row the tokens that so many rows have."""
     count = Counter(token for row in rows for token in row)
-    return ([token for token in row if count[token] >= _ESTABLISHED] for row in rows)
+    return ([token for token in row if count[token] >= least] for row in rows)
 
 
 def _grams(text: str) -> list[str]:

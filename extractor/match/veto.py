@@ -23,8 +23,8 @@ _MAKER = "brand of the shop"
 # A key of so many signs and digits names a model, "1080p" none; one with so much of its beginning may be the same.
 _SIGNS, _DIGITS, _STEM = 6, 3, 0.7
 _DIGIT = re.compile(r"\d")
-# So many listings of either side have to name models, and of each fewer than this share one that the other side names.
-_NAMED, _SHARED = 2, 1 / 3
+# Two groups are of one model when so many of those of either that name one name one that the other side names.
+_SHARED = 1 / 3
 # Words that brands share by chance.
 _LINKING = frozenset({"and", "by", "co", "de", "la", "of", "the"})
 
@@ -111,8 +111,8 @@ class Spoken:
         )
 
     def _names_others(self, other: Spoken) -> bool:
-        """Whether enough listings of both name models, and hardly any of either one that the other side names."""
-        if min(self._models.total(), other._models.total()) < _NAMED:
+        """Whether both name models, and hardly any listing of either one that the other side names."""
+        if not self._models or not other._models:
             return False
         mine, theirs = (frozenset().union(*side._models) for side in (self, other))
         alike = {key for one in mine for two in theirs if _is_alike(one, two) for key in (one, two)}
