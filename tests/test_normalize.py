@@ -155,6 +155,7 @@ def test_quantity(surface: str, unit: str | None, canonical: str, canonical_unit
         ("700C", "mm", "C", "700c"),
         ("25K", None, "K", "25k"),
         ("5千克", "g", "千克", "5千克"),
+        ("100 g", "ml", "g", "100 g"),
     ],
 )
 def test_an_unknown_unit_is_told_and_the_value_kept(
@@ -162,7 +163,8 @@ def test_an_unknown_unit_is_told_and_the_value_kept(
 ) -> None:
     value, rejection = normalize(surface, attribute("quantity", unit))
     assert (value.surface, value.canonical, value.unit) == (surface, canonical, None)
-    detail = f"{word!r} in {surface!r} is no unit of units.json; kept as text, without unit"
+    wanted = f" that becomes {unit}" if unit else ""
+    detail = f"{word!r} in {surface!r} is no unit of units.json{wanted}; kept as text, without unit"
     assert rejection == Rejection("p1", "x", Reason.UNKNOWN_UNIT, detail)
 
 

@@ -41,7 +41,7 @@ def claims(listing: Listing) -> Claims:
         numbers.setdefault(unit, set()).add(number)
     stated = {f"title {unit}": frozenset(numbers[unit]) for unit in _UNITS & numbers.keys()}
     titled = {name: values for name, values in stated.items() if len(values) == 1}
-    listed = dict.fromkeys((f"listing of {name}" for name in listing.merchants), _listed_as(listing))
+    listed = {f"listing of {name}": _listed_as(listing) for name in listing.merchants}
     return {name: values for name, values in {**said, **titled, **listed}.items() if values}
 
 

@@ -39,7 +39,8 @@ def quantity(surface: str, attribute: Attribute, units: Units) -> Normal:
         return Normal(found.canonical, found.unit)
     if found is None:
         return Normal(fold(surface))
-    detail = f"{found.word!r} in {surface!r} is no unit of units.json; kept as text, without unit"
+    wanted = f" that becomes {attribute.unit}" if attribute.unit else ""
+    detail = f"{found.word!r} in {surface!r} is no unit of units.json{wanted}; kept as text, without unit"
     return Normal(fold(surface), problem=Problem(Reason.UNKNOWN_UNIT, detail))
 
 
